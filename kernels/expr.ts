@@ -26,8 +26,14 @@ export type StepSlot = keyof typeof STEP_SLOTS;
 export const STEP_WORDS = 16;
 
 export type Expr =
-  /** Element `index` (linear, in elements) of kernel.bufs[buf]. */
-  | { readonly k: 'load'; readonly buf: number; readonly index: Int; readonly dtype: DType }
+  /** Element `index` (linear, in elements) of kernel.bufs[buf]; a gather adds at.expr (an integer value) * at.stride. */
+  | {
+      readonly k: 'load';
+      readonly buf: number;
+      readonly index: Int;
+      readonly dtype: DType;
+      readonly at?: { readonly expr: Expr; readonly stride: number };
+    }
   | { readonly k: 'lit'; readonly v: number; readonly dtype: DType }
   | { readonly k: 'un'; readonly op: UnaryOp; readonly a: Expr; readonly dtype: DType }
   | { readonly k: 'bin'; readonly op: BinaryOp; readonly a: Expr; readonly b: Expr; readonly dtype: DType }
@@ -67,6 +73,8 @@ export function children(e: Expr): Expr[] {
       return [e.c, e.a, e.b];
     case 'if':
       return [e.then, e.else];
+    case 'load':
+      return e.at ? [e.at.expr] : [];
     default:
       return [];
   }
@@ -89,6 +97,8 @@ export function rewrite(e: Expr, f: (e: Expr) => Expr): Expr {
       return f({ ...e, c: rewrite(e.c, f), a: rewrite(e.a, f), b: rewrite(e.b, f) });
     case 'if':
       return f({ ...e, then: rewrite(e.then, f), else: rewrite(e.else, f) });
+    case 'load':
+      return f(e.at ? { ...e, at: { ...e.at, expr: rewrite(e.at.expr, f) } } : e);
     default:
       return f(e);
   }
@@ -98,7 +108,11 @@ export function rewrite(e: Expr, f: (e: Expr) => Expr): Expr {
 export function substitute(e: Expr, env: (name: string, size: number) => Int | undefined): Expr {
   switch (e.k) {
     case 'load':
-      return { ...e, index: substInt(e.index, env) };
+      return {
+        ...e,
+        index: substInt(e.index, env),
+        ...(e.at ? { at: { ...e.at, expr: substitute(e.at.expr, env) } } : {}),
+      };
     case 'index':
       return { ...e, i: substInt(e.i, env) };
     case 'random':
@@ -124,7 +138,7 @@ export function substitute(e: Expr, env: (name: string, size: number) => Int | u
 export function exprKey(e: Expr): string {
   switch (e.k) {
     case 'load':
-      return `b${e.buf}[${intKey(e.index)}]`;
+      return `b${e.buf}[${intKey(e.index)}${e.at ? `+${exprKey(e.at.expr)}*${e.at.stride}` : ''}]`;
     case 'lit':
       return `${e.v}${e.dtype}`;
     case 'un':

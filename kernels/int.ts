@@ -8,9 +8,7 @@ export type Int =
   | { readonly k: 'add'; readonly a: Int; readonly b: Int }
   | { readonly k: 'mul'; readonly a: Int; readonly c: number }
   | { readonly k: 'div'; readonly a: Int; readonly c: number }
-  | { readonly k: 'mod'; readonly a: Int; readonly c: number }
-  /** An integer read from a tensor (an Expr of integer type), for gathers; range unknown but bounded by `size`. */
-  | { readonly k: 'value'; readonly expr: unknown; readonly size: number };
+  | { readonly k: 'mod'; readonly a: Int; readonly c: number };
 
 /** lo <= e < hi */
 export interface Cond {
@@ -32,8 +30,6 @@ export function range(e: Int, ranges?: ReadonlyMap<string, readonly [number, num
       const r = ranges?.get(e.name);
       return r ? [r[0], r[1]] : [0, e.size - 1];
     }
-    case 'value':
-      return [0, e.size - 1];
     case 'add': {
       const [a0, a1] = range(e.a, ranges);
       const [b0, b1] = range(e.b, ranges);
@@ -155,7 +151,6 @@ export function rem(a: Int, c: number): Int {
 export function substitute(e: Int, env: (name: string, size: number) => Int | undefined): Int {
   switch (e.k) {
     case 'const':
-    case 'value':
       return e;
     case 'var':
       return env(e.name, e.size) ?? e;
@@ -177,8 +172,6 @@ export function key(e: Int): string {
       return `${e.v}`;
     case 'var':
       return e.name;
-    case 'value':
-      return `v(${JSON.stringify(e.expr)})`;
     case 'add':
       return `(${key(e.a)}+${key(e.b)})`;
     case 'mul':
@@ -194,8 +187,6 @@ export function usesVar(e: Int, name: string): boolean {
   switch (e.k) {
     case 'const':
       return false;
-    case 'value':
-      return true;
     case 'var':
       return e.name === name;
     case 'add':
@@ -210,8 +201,6 @@ export function coefficient(e: Int, name: string): number | null {
   switch (e.k) {
     case 'const':
       return 0;
-    case 'value':
-      return null;
     case 'var':
       return e.name === name ? 1 : 0;
     case 'add': {
