@@ -1,0 +1,183 @@
+// The artifact's table of contents, `manifest.json`. Everything the runtime knows about a model stands here and in the
+// generated program (program.wasm); nothing of the compiler is needed.
+
+export const FORMAT = 1;
+/** Arena offsets are in units of this many bytes, so that nothing overflows past 2 GiB. */
+export const UNIT = 256;
+
+export interface Manifest {
+  readonly format: typeof FORMAT;
+  readonly generator: string;
+  readonly model: { readonly name: string; readonly settings: Readonly<Record<string, unknown>> };
+  /** SHA-256 of the printed graph. */
+  readonly graphHash: string;
+  readonly parameters: readonly Parameter[];
+  readonly arenas: readonly Arena[];
+  readonly entries: Readonly<Record<string, Entry>>;
+  /** WebGPU kernels, deduplicated by code. */
+  readonly kernels: readonly KernelInfo[];
+  /** WebGPU dispatches of all entries; the command stream names them by index. */
+  readonly dispatches: readonly Dispatch[];
+  readonly wasm: {
+    readonly scratchBytesPerThread: number;
+    /** Functions in the kernel switch, for `inspect` and profiles: index = the table's function number. */
+    readonly functions: readonly string[];
+  };
+  /** What the plan needs of a WebGPU device. */
+  readonly requires: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number; readonly maxStorageBuffersPerShaderStage: number };
+  /** The data contract (spacing, orientation, intensity window, patch, overlap, classes); opaque to the runtime's core. */
+  readonly preprocess: Readonly<Record<string, unknown>> | null;
+  /** SHA-256 of every other file of the artifact, by relative path. */
+  readonly files: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>;
+}
+
+export type ArenaRole =
+  | 'parameters'
+  | 'gradients'
+  /** Accumulated gradients over microsteps. */
+  | 'accumulator'
+  /** One per optimiser state tensor family (m, v, momentum). */
+  | 'state'
+  | 'constants'
+  /** Inputs, outputs and everything transient. */
+  | 'activations';
+
+export interface Arena {
+  readonly name: string;
+  readonly role: ArenaRole;
+  readonly bytes: number;
+  /** Entries whose programs use it; an arena only training uses is not allocated for inference. */
+  readonly sections: readonly ('forward' | 'grad' | 'update')[];
+  /** For role `constants`: the initial contents' file in the artifact (little-endian), if any. */
+  readonly file?: string;
+}
+
+export interface Place {
+  readonly arena: number;
+  /** In units of 256 bytes. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface Parameter {
+  /** The checkpoint's name, as in PyTorch. */
+  readonly name: string;
+  /** Shape in the checkpoint. */
+  readonly shape: readonly number[];
+  /** stored axis i is checkpoint axis permutation[i]. Stored row-major. */
+  readonly permutation: readonly number[];
+  readonly init: Init;
+  readonly trainable: boolean;
+  /** In the arena `parameters`; gradients and states lie at the same offset of their arenas. */
+  readonly place: Place;
+  /** Other names accepted on import. */
+  readonly aliases?: readonly string[];
+}
+
+/** Initialisers, drawn from threefry(seed, fnv1a(name)) at the checkpoint layout's linear index. */
+export type Init =
+  | { readonly kind: 'constant'; readonly value: number }
+  | { readonly kind: 'uniform'; readonly low: number; readonly high: number }
+  | { readonly kind: 'normal'; readonly mean: number; readonly std: number }
+  /** Normal, cut at ±2 std by resampling counters (PyTorch's trunc_normal_ with a = -2, b = 2 absolute, std < 1). */
+  | { readonly kind: 'truncatedNormal'; readonly std: number; readonly low: number; readonly high: number };
+
+export interface Port {
+  readonly name: string;
+  readonly axes: readonly string[];
+  readonly shape: readonly number[];
+  readonly dtype: 'f32' | 'i32' | 'u32' | 'bool';
+  readonly place: Place;
+}
+
+export interface Entry {
+  /** Position in the program's table. */
+  readonly index: number;
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  /** Name of the scalar output that training minimises, or null. */
+  readonly loss: string | null;
+  /** Parameters this entry reads, by index. */
+  readonly parameters: readonly number[];
+  readonly training: Training | null;
+  readonly memory: { readonly forward: MemoryPlan; readonly grad: MemoryPlan | null };
+  readonly flops: { readonly forward: number; readonly grad: number };
+}
+
+export interface Training {
+  readonly optimizer: string;
+  /** Names of state tensors, one arena each: ['exp_avg', 'exp_avg_sq']. */
+  readonly states: readonly { readonly name: string; readonly arena: number }[];
+  readonly lr: number;
+  readonly schedule: Schedule;
+  readonly settings: Readonly<Record<string, number>>;
+}
+
+/** lr factor at optimiser step s (0-based), T total, W warm-up steps. */
+export interface Schedule {
+  /** constant: 1; warmupCosine (MONAI WarmupCosineSchedule): s < W ? s / max(1,W) : max(0, ½(1 + cos(π·(s-W)/max(1,T-W))));
+   *  warmupLinear: …: (T-s)/max(1,T-W); polynomial: (1 - s/T)^power. */
+  readonly kind: 'constant' | 'warmupCosine' | 'warmupLinear' | 'polynomial';
+  readonly warmup: number;
+  readonly total: number;
+  readonly power: number;
+}
+export const SCHEDULE_KINDS = ['constant', 'warmupCosine', 'warmupLinear', 'polynomial'] as const;
+
+export interface MemoryPlan {
+  /** Bytes of transient memory at the peak, and what the plan allocates for it. */
+  readonly peak: number;
+  readonly allocated: number;
+  /** Live intervals, for the picture: tensor label, bytes, first and last op, arena, offset (units). */
+  readonly tensors: readonly { readonly label: string; readonly bytes: number; readonly first: number; readonly last: number; readonly arena: number; readonly offset: number }[];
+  readonly ops: readonly string[];
+}
+
+export interface KernelInfo {
+  readonly name: string;
+  readonly region: string;
+  readonly kind: string;
+  readonly flops: number;
+  readonly bytes: number;
+  readonly usesStep: boolean;
+  /** Access per storage binding, in order. */
+  readonly bindings: readonly ('read' | 'read_write')[];
+  /** Preferred first; the last needs WebGPU's defaults alone. */
+  readonly variants: readonly {
+    readonly id: string;
+    readonly file: string;
+    readonly features: readonly string[];
+    readonly subgroupSize?: number;
+    readonly workgroupStorage?: number;
+    readonly invocations?: number;
+  }[];
+}
+
+export interface Dispatch {
+  readonly kernel: number;
+  readonly label: string;
+  /** [arena, offset in units, bytes] per storage binding. */
+  readonly bindings: readonly (readonly [number, number, number])[];
+  /** Words of the uniform parameter block (binding 0). */
+  readonly params: readonly number[];
+  /** Workgroups per variant. */
+  readonly grids: readonly (readonly [number, number, number])[];
+}
+
+// ── The program's table (generated into program.wasm; read by runtime/scheduler) ──────────────────────────────────
+// u32 words:  [0] = FORMAT, [1] = number of entries, then per entry 6 words: the word offsets of its sections
+//   wasm.forward, wasm.grad, wasm.update, webgpu.forward, webgpu.grad, webgpu.update      (0 = no such section)
+// Section: [number of ops, op, op, …]. Ops:
+//   OP_KERNEL   (wasm):   1, function, nBufs, nParams, nBufs × (arena, offset in units), nParams × word
+//   OP_DISPATCH (webgpu): 2, first dispatch, count
+//   OP_TILES    reserved for overTiles: 3, …
+// `grad` is forward + backward, leaving gradients (and outputs such as the loss) in place; with accumulation its last
+// ops add into the accumulator (first microstep overwrites: the kernel selects on step.microstep). `update` clips and updates.
+export const OP_KERNEL = 1;
+export const OP_DISPATCH = 2;
+
+// ── The WebGPU command stream (scheduler → host, walked in one call) ───────────────────────────────────────────────
+//   CMD_STEP      1                     upload the step block (16 words, follows inline)
+//   CMD_DISPATCH  2, first, count       dispatch these
+export const CMD_STEP = 1;
+export const CMD_DISPATCH = 2;
