@@ -21,15 +21,20 @@ export function evaluate(kernel: Kernel, bufs: Float64Array[], step: Uint32Array
   const ctx: Context = { bufs, step, floats: new Float32Array(step.buffer, step.byteOffset, step.length) };
   switch (kernel.kind) {
     case 'map':
-      return evaluateMap(kernel, ctx);
+      evaluateMap(kernel, ctx);
+      break;
     case 'reduce':
-      return evaluateReduce(kernel, ctx);
+      evaluateReduce(kernel, ctx);
+      break;
     case 'contract':
-      return evaluateContract(kernel, ctx);
+      evaluateContract(kernel, ctx);
+      break;
     case 'attention':
-      return evaluateAttention(kernel, ctx);
+      evaluateAttention(kernel, ctx);
+      break;
     case 'attentionGrad':
-      return evaluateAttentionGrad(kernel, ctx);
+      evaluateAttentionGrad(kernel, ctx);
+      break;
   }
 }
 
@@ -228,7 +233,10 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
 /** Calls f for every point of vars in row-major order, with the point's linear index. */
 function eachPoint(vars: readonly LoopVar[], env: Env, f: (linear: number) => void): void {
   const visit = (depth: number, linear: number): void => {
-    if (depth === vars.length) return f(linear);
+    if (depth === vars.length) {
+      f(linear);
+      return;
+    }
     const v = vars[depth]!;
     for (let i = 0; i < v.size; i++) {
       env.set(v.name, i);
