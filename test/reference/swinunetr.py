@@ -1,0 +1,134 @@
+"""Goldens of SwinUNETR from MONAI in float64: logits, loss and every parameter's gradient; test/golden/swinunetr/.
+
+    python test/reference/swinunetr.py            # all of them: about half an hour on two cores, 14 GB for the largest
+    python test/reference/swinunetr.py f12-64     # those whose name starts so
+"""
+
+import gc
+import sys
+import time
+
+import monai
+import torch
+
+import golden
+from model import Config, build, inputs, run
+
+# Where a LeakyReLU's input is within rounding of zero, its slope is 0.01 on one machine and 1 on another: a few such voxels
+# change gradients by about sqrt(float32 epsilon), 1e-3, in any float32 implementation (`torchFloat32` in the files tells
+# by how much in PyTorch's). So one config has slope 1 throughout: there float32 gradients agree to about 1e-6, and
+# a small mistake anywhere in the backward pass shows.
+TRAINED = [
+    Config(merging="merging"),
+    Config(merging="merging", leaky_slope=1.0),
+    Config(merging="merging", leaky_slope=1.0, use_v2=True),
+    Config(merging="merging", use_v2=True),
+    Config(merging="legacy"),
+    Config(merging="legacy", use_v2=True),
+    Config(merging="mergingv2"),
+    Config(merging="mergingv2", use_v2=True),
+    Config(size=(64, 96, 64)),
+    Config(size=(64, 96, 64), use_v2=True),
+    Config(feature_size=24),
+    Config(feature_size=24, use_v2=True),
+    Config(feature_size=24, merging="legacy"),
+    Config(feature_size=24, size=(96, 96, 96)),
+]
+FORWARD_ONLY = [Config(feature_size=48, size=(96, 96, 96))]
+
+VERSIONS = {"torch": torch.__version__.split("+")[0], "monai": monai.__version__}
+
+
+def trained(config: Config) -> None:
+    start = time.time()
+    values = run(config)
+    # Float32 beside it where memory and time allow: how far rounding alone carries each gradient.
+    single = run(config, torch.float32) if config.feature_size * config.size[0] <= 24 * 64 else {}
+    gradients = {k: v for k, v in values.items() if k.startswith("grad.")}
+    total = sum(float(g.square().sum()) for g in gradients.values()) ** 0.5
+    golden.write(
+        f"swinunetr/{config.name}.json",
+        {
+            "config": config.to_json(),
+            "versions": VERSIONS,
+            "dtype": "float64",
+            "parameters": sum(g.numel() for g in gradients.values()),
+            "loss": golden.number(values["loss"], 12),
+            "gradientNorm": golden.number(total),
+            "tensors": {
+                "logits": golden.summary(values["logits"], "b c d h w", single.get("logits")),
+                **{k: golden.summary(g, None, single.get(k)) for k, g in gradients.items()},
+            },
+        },
+    )
+    print(f"  {time.time() - start:.0f} s", flush=True)
+
+
+def forward_only(config: Config) -> None:
+    # Float32: in float64 the largest model does not fit beside other work in a common machine's memory.
+    values = run(config, torch.float32, gradients=False)
+    golden.write(
+        f"swinunetr/{config.name}-forward.json",
+        {
+            "config": config.to_json(),
+            "versions": VERSIONS,
+            "dtype": "float32",
+            "parameters": sum(p.numel() for p in build(config, torch.float32).parameters()),
+            "tensors": {"logits": golden.summary(values["logits"], "b c d h w")},
+        },
+    )
+
+
+def layers(config: Config) -> None:
+    """Outputs of the layers of one forward pass, in the order in which they run, to find where a mismatch begins.
+
+    hN are swinViT's outputs (after the layer norm without parameters), the others go by their module's name."""
+    seen: dict[torch.dtype, dict[str, torch.Tensor]] = {}
+    for dtype in (torch.float64, torch.float32):
+        model = build(config, dtype)
+        outputs = seen[dtype] = {}
+
+        def keep(name):
+            def hook(_module, _inputs, output):
+                if name == "swinViT":
+                    outputs.update({f"h{i}": h for i, h in enumerate(output)})
+                else:
+                    outputs[name] = output.clone()  # a later in-place activation must not change it
+
+            return hook
+
+        for name, module in model.named_modules():
+            parts = name.split(".")
+            inside = parts[0] == "swinViT" and (parts[-1] == "downsample" or parts[-2:-1] == ["blocks"])
+            stage = parts[0] == "swinViT" and len(parts) == 3 and parts[1].startswith("layers")
+            top = len(parts) == 1 and name != ""
+            if inside or stage or top or name == "swinViT.patch_embed" or name.endswith("blocks.0.attn"):
+                module.register_forward_hook(keep(name))
+        with torch.no_grad():
+            model(torch.from_numpy(inputs(config)[0]).to(dtype))
+    tensors = {}
+    for name, x in seen[torch.float64].items():
+        last = "windows tokens c" if name.endswith(".attn") else "b d h w c"
+        channels_last = any(f".{part}" in name for part in ("blocks", "downsample"))
+        tensors[name] = golden.summary(x, last if channels_last else "b c d h w", seen[torch.float32][name])
+    golden.write(
+        f"swinunetr/{config.name}-layers.json",
+        {"config": config.to_json(), "versions": VERSIONS, "dtype": "float64", "tensors": tensors},
+    )
+
+
+def main(prefix: str = "") -> None:
+    for config in TRAINED:
+        if config.name.startswith(prefix):
+            trained(config)
+            gc.collect()
+    for config in (TRAINED[0], TRAINED[1]):
+        if config.name.startswith(prefix):
+            layers(config)
+    for config in FORWARD_ONLY:
+        if config.name.startswith(prefix):
+            forward_only(config)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
