@@ -22,3 +22,48 @@ export const byteLength = (t: TensorType): number => (t.dtype === 'f16' ? 2 : 4)
 export function show(t: TensorType): string {
   return `${t.dtype}[${t.axes.map((a) => `${a.name}=${a.size}`).join(' ')}]`;
 }
+
+export type UnaryOp =
+  | 'neg'
+  | 'abs'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'tanh'
+  | 'erf'
+  | 'floor'
+  | 'not'
+  /** 1 where the value is neither infinite nor NaN (tested on exponent bits), else 0. bool. */
+  | 'isfinite';
+export type BinaryOp =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'max'
+  | 'min'
+  | 'pow'
+  | 'mod'
+  | 'lt'
+  | 'le'
+  | 'eq'
+  | 'ne'
+  | 'gt'
+  | 'ge'
+  | 'and'
+  | 'or';
+
+/** Scalars that change from step to step, read from the step block (u32 words; f32 by bits). */
+export const STEP_SLOTS = {
+  seedLo: 0, // u32
+  seedHi: 1, // u32
+  step: 2, // u32, optimiser steps done before this one
+  microstep: 3, // u32, 0 … accumulation-1
+  lr: 4, // f32, this step's learning rate
+  accumulation: 5, // f32, number of microsteps
+  t: 6, // f32, step + 1 (Adam's t)
+  tile: 7, // u32, index of the tile inside overTiles
+} as const;
+export type StepSlot = keyof typeof STEP_SLOTS;
+export const STEP_WORDS = 16;

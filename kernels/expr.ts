@@ -1,29 +1,11 @@
 // Scalar expressions: what one element of a fused kernel computes. The compiler builds them by inlining
 // views and maps into their consumers; each target prints them.
-import type { DType } from '../dsl/types.ts';
+import type { BinaryOp, DType, StepSlot, UnaryOp } from '../dsl/types.ts';
 import { type Cond, decide, type Int, int, key as intKey, substitute as substInt } from './int.ts';
 
-export type UnaryOp =
-  | 'neg' | 'abs' | 'exp' | 'log' | 'sqrt' | 'rsqrt' | 'tanh' | 'erf' | 'floor' | 'not'
-  /** 1 where the value is neither infinite nor NaN (tested on exponent bits), else 0. bool. */
-  | 'isfinite';
-export type BinaryOp =
-  | 'add' | 'sub' | 'mul' | 'div' | 'max' | 'min' | 'pow' | 'mod'
-  | 'lt' | 'le' | 'eq' | 'ne' | 'gt' | 'ge' | 'and' | 'or';
+export type { BinaryOp, UnaryOp } from '../dsl/types.ts';
 
-/** Scalars that change from step to step, read from the step block (u32 words; f32 by bits). */
-export const STEP_SLOTS = {
-  seedLo: 0, // u32
-  seedHi: 1, // u32
-  step: 2, // u32, optimiser steps done before this one
-  microstep: 3, // u32, 0 … accumulation-1
-  lr: 4, // f32, this step's learning rate
-  accumulation: 5, // f32, number of microsteps
-  t: 6, // f32, step + 1 (Adam's t)
-  tile: 7, // u32, index of the tile inside overTiles
-} as const;
-export type StepSlot = keyof typeof STEP_SLOTS;
-export const STEP_WORDS = 16;
+export { STEP_SLOTS, STEP_WORDS, type StepSlot } from '../dsl/types.ts';
 
 export type Expr =
   /** Element `index` (linear, in elements) of kernel.bufs[buf]; a gather adds at.expr (an integer value) * at.stride. */

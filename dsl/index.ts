@@ -1,0 +1,8 @@
+// The language. A model file imports from here alone.
+export { ModelError } from './errors.ts';
+export { f32, i32, type EntrySpec, type InputSpec, model, type ModelSpec, type ScheduleSpec } from './model.ts';
+export * from './nn/index.ts';
+export { adamW, type Optimizer, sgd } from './optim.ts';
+export { type Init, param, region, scope } from './scope.ts';
+export { concat, constant, einsum, gather, iota, rawContract, stepScalar, Tensor, uniform } from './tensor.ts';
+export type { Axis, DType, TensorType } from './types.ts';

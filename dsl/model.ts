@@ -1,0 +1,44 @@
+// A model: settings, and entries that are functions on tensors. Entries share parameters by name; each compiles to its own
+// program in one artifact. An entry with a loss gets a backward pass and an optimiser.
+import type { Optimizer } from './optim.ts';
+import type { Tensor } from './tensor.ts';
+import type { DType } from './types.ts';
+
+export interface InputSpec {
+  readonly dtype: DType;
+  /** Named sizes in order. */
+  readonly axes: Readonly<Record<string, number>>;
+}
+
+export const f32 = (axes: Readonly<Record<string, number>>): InputSpec => ({ dtype: 'f32', axes });
+export const i32 = (axes: Readonly<Record<string, number>>): InputSpec => ({ dtype: 'i32', axes });
+
+export interface ScheduleSpec {
+  readonly kind: 'constant' | 'warmupCosine' | 'warmupLinear' | 'polynomial';
+  readonly warmup?: number;
+  readonly total?: number;
+  readonly power?: number;
+}
+
+export interface EntrySpec {
+  readonly inputs: Readonly<Record<string, InputSpec>>;
+  run(inputs: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>>;
+  /** Name of the scalar output to minimise. */
+  readonly loss?: string;
+  readonly optimizer?: Optimizer;
+  readonly schedule?: ScheduleSpec;
+  /** Global norm to clip gradients to. */
+  readonly clip?: number;
+}
+
+export interface ModelSpec<S> {
+  readonly name: string;
+  /** Every setting with its default; `--set key=value` changes one. */
+  readonly settings: S;
+  readonly presets?: Readonly<Record<string, Partial<S>>>;
+  /** Entries, and the data contract the artifact carries. */
+  build(settings: S): { readonly entries: Readonly<Record<string, EntrySpec>>; readonly preprocess?: Readonly<Record<string, unknown>> };
+}
+
+/** Declares a model: the default export of a model file. */
+export const model = <S extends object>(spec: ModelSpec<S>): ModelSpec<S> => spec;

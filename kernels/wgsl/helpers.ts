@@ -1,0 +1,154 @@
+// WGSL functions that kernels call: the shared polynomials (kernels/math.ts) for f32 and vec4<f32>, NaN-passing min and
+// max, tests on exponent bits, and the counter-based generator.
+import { erf, exp, log, type MathOps, pow, tanh } from '../math.ts';
+
+/** An f32 constant. WGSL has no literal for infinities and NaN: those come from functions. */
+export function f32Literal(v: number): string {
+  if (Number.isNaN(v)) return 'nan_f32()';
+  if (v === Infinity) return 'inf_f32()';
+  if (v === -Infinity) return '-inf_f32()';
+  const s = String(Math.fround(v)).replace('e+', 'e');
+  const text = /[.e]/.test(s) ? `${s}f` : `${s}.0f`;
+  return v < 0 || Object.is(v, -0) ? `(${text})` : text;
+}
+
+export const i32Literal = (v: number): string => (v === -(2 ** 31) ? 'i32(-2147483648)' : v < 0 ? `(${v})` : `${v}i`);
+
+interface Helper {
+  readonly uses: readonly string[];
+  readonly code: string;
+}
+
+/** The algorithms of math.ts as statements; values are names or short expressions. */
+function body(wide: boolean, write: (o: MathOps<string>) => string): string {
+  const lines: string[] = [];
+  let n = 0;
+  const f = wide ? 'vec4<f32>' : 'f32';
+  const i = wide ? 'vec4<i32>' : 'i32';
+  const def = (code: string): string => {
+    const name = `t${n++}`;
+    lines.push(`  let ${name} = ${code};`);
+    return name;
+  };
+  const op = (a: string, s: string, b: string): string => def(`${a} ${s} ${b}`);
+  const o: MathOps<string> = {
+    f: (v) => (wide ? `vec4<f32>(${f32Literal(v)})` : f32Literal(v)),
+    i: (v) => (wide ? `vec4<i32>(${i32Literal(v)})` : i32Literal(v)),
+    inf: () => `${f}(inf_f32())`,
+    nan: () => `${f}(nan_f32())`,
+    add: (a, b) => op(a, '+', b),
+    sub: (a, b) => op(a, '-', b),
+    mul: (a, b) => op(a, '*', b),
+    div: (a, b) => op(a, '/', b),
+    min: (a, b) => def(`min(${a}, ${b})`),
+    max: (a, b) => def(`max(${a}, ${b})`),
+    abs: (a) => def(`abs(${a})`),
+    nearest: (a) => def(`round(${a})`),
+    toInt: (a) => def(`${i}(${a})`),
+    toFloat: (a) => def(`${f}(${a})`),
+    bits: (a) => def(`bitcast<${i}>(${a})`),
+    fromBits: (a) => def(`bitcast<${f}>(${a})`),
+    iadd: (a, b) => op(a, '+', b),
+    isub: (a, b) => op(a, '-', b),
+    iand: (a, b) => op(a, '&', b),
+    ior: (a, b) => op(a, '|', b),
+    shl: (a, k) => def(`${a} << ${wide ? `vec4<u32>(${k}u)` : `${k}u`}`),
+    shr: (a, k) => def(`${a} >> ${wide ? `vec4<u32>(${k}u)` : `${k}u`}`),
+    lt: (a, b) => op(a, '<', b),
+    eq: (a, b) => op(a, '==', b),
+    select: (c, a, b) => def(`select(${b}, ${a}, ${c})`),
+  };
+  const result = write(o);
+  return `${lines.join('\n')}\n  return ${result};`;
+}
+
+const suffix = (wide: boolean): string => (wide ? 'vec4' : 'f32');
+export const helperName = (op: string, wide: boolean): string => `${op}_${suffix(wide)}`;
+
+function unaryHelper(wide: boolean, f: (o: MathOps<string>, x: string) => string, passNan: boolean) {
+  return (name: string): Helper => {
+    const t = wide ? 'vec4<f32>' : 'f32';
+    const isnan = helperName('isnan', wide);
+    // WGSL's min and max may drop a NaN, so it is put back.
+    const text = body(wide, (o) => (passNan ? `select(${f(o, 'x')}, x, ${isnan}(x))` : f(o, 'x')));
+    return { uses: [isnan, 'inf_f32', 'nan_f32'], code: `fn ${name}(x: ${t}) -> ${t} {\n${text}\n}` };
+  };
+}
+
+function extremum(wide: boolean, builtin: 'min' | 'max') {
+  return (name: string): Helper => {
+    const t = wide ? 'vec4<f32>' : 'f32';
+    const isnan = helperName('isnan', wide);
+    return {
+      uses: [isnan],
+      code: `fn ${name}(a: ${t}, b: ${t}) -> ${t} {\n  return select(select(${builtin}(a, b), b, ${isnan}(b)), a, ${isnan}(a));\n}`,
+    };
+  };
+}
+
+// Threefry-2x32, 20 rounds (Salmon et al., SC 2011).
+function threefry(name: string): Helper {
+  const rotations = [13, 15, 26, 6, 17, 29, 16, 24];
+  const lines = ['  var x0 = c0 + k0;', '  var x1 = c1 + k1;', '  let k2 = 0x1bd11bdau ^ k0 ^ k1;'];
+  const ks = ['k0', 'k1', 'k2'];
+  for (let r = 0; r < 20; r++) {
+    const s = rotations[r % 8]!;
+    lines.push(`  x0 += x1; x1 = ((x1 << ${s}u) | (x1 >> ${32 - s}u)) ^ x0;`);
+    if (r % 4 === 3) {
+      const i = (r + 1) / 4;
+      lines.push(`  x0 += ${ks[i % 3]}; x1 += ${ks[(i + 1) % 3]} + ${i}u;`);
+    }
+  }
+  return {
+    uses: [],
+    code: `fn ${name}(k0: u32, k1: u32, c0: u32, c1: u32) -> u32 {\n${lines.join('\n')}\n  return x0;\n}`,
+  };
+}
+
+const BITS = (name: string, wide: boolean, test: string): Helper => {
+  const [f, u, b] = wide ? ['vec4<f32>', 'vec4<u32>', 'vec4<bool>'] : ['f32', 'u32', 'bool'];
+  return {
+    uses: [],
+    code: `fn ${name}(x: ${f}) -> ${b} {\n  return ${test.replaceAll('U', u!)};\n}`,
+  };
+};
+
+const TABLE: Record<string, (name: string) => Helper> = {
+  inf_f32: () => ({ uses: [], code: 'fn inf_f32() -> f32 {\n  var bits = 0x7f800000u;\n  return bitcast<f32>(bits);\n}' }),
+  nan_f32: () => ({ uses: [], code: 'fn nan_f32() -> f32 {\n  var bits = 0x7fc00000u;\n  return bitcast<f32>(bits);\n}' }),
+  threefry: (name) => threefry(name),
+  uniform_f32: (name) => ({
+    uses: ['threefry'],
+    code: `fn ${name}(k0: u32, k1: u32, c0: u32, c1: u32) -> f32 {\n  return f32(threefry(k0, k1, c0, c1) >> 8u) * 5.9604644775390625e-8f;\n}`,
+  }),
+};
+for (const wide of [false, true]) {
+  const s = (op: string): string => helperName(op, wide);
+  TABLE[s('exp')] = unaryHelper(wide, exp, true);
+  TABLE[s('log')] = unaryHelper(wide, log, false);
+  TABLE[s('tanh')] = unaryHelper(wide, tanh, true);
+  TABLE[s('erf')] = unaryHelper(wide, erf, true);
+  TABLE[s('min')] = extremum(wide, 'min');
+  TABLE[s('max')] = extremum(wide, 'max');
+  TABLE[s('isnan')] = (name) => BITS(name, wide, '(bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u)');
+  TABLE[s('isfinite')] = (name) => BITS(name, wide, '(bitcast<U>(x) & U(0x7f800000u)) != U(0x7f800000u)');
+  TABLE[s('pow')] = (name) => {
+    const t = wide ? 'vec4<f32>' : 'f32';
+    const isnan = s('isnan');
+    const text = body(wide, (o) => `select(${pow(o, 'a', 'b')}, a + b, ${isnan}(a) | ${isnan}(b))`);
+    return { uses: [isnan, 'inf_f32', 'nan_f32'], code: `fn ${name}(a: ${t}, b: ${t}) -> ${t} {\n${text}\n}` };
+  };
+}
+
+/** Source of the named helpers and all that they use, each once, callees first. */
+export function helperSource(names: Iterable<string>): string {
+  const out = new Map<string, string>();
+  const visit = (name: string): void => {
+    if (out.has(name)) return;
+    const h = TABLE[name]!(name);
+    for (const u of h.uses) visit(u);
+    out.set(name, h.code);
+  };
+  for (const n of [...names].sort()) visit(n);
+  return [...out.values()].join('\n');
+}

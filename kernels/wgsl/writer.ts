@@ -1,0 +1,387 @@
+// Writes the body of a WGSL function: statements in nested blocks, with values named once and moved out of loops.
+//
+// Contract:
+// - Every WGSL variable that an index uses is declared (`declare`) in the block where it is visible; indices and values
+//   are then emitted in the outermost block where all their variables are known (loop-invariant code motion), loads
+//   never out of a guarded block (`if`), whose condition makes their address valid.
+// - A wide value stands for four consecutive values of the vectorised variable (lanes.ts).
+import type { DType } from '../../dsl/types.ts';
+import { add, type Cond, div, type Int, int, key, range, sub, variable } from '../int.ts';
+import { WgslError } from './errors.ts';
+import { aligned, LANE, lanes } from './lanes.ts';
+
+export interface Value {
+  readonly code: string;
+  readonly wide: boolean;
+  readonly dtype: DType;
+}
+
+export interface BufferInfo {
+  readonly dtype: DType;
+  /** Bound as array<vec4<T>>: every access is a whole aligned vec4. */
+  vec4: boolean;
+}
+
+class Block {
+  readonly lines: (string | Block)[] = [];
+  readonly names = new Map<unknown, Value | string>();
+  readonly parent: Block | null;
+  readonly guard: boolean;
+  constructor(parent: Block | null, guard: boolean) {
+    this.parent = parent;
+    this.guard = guard;
+  }
+}
+
+export const scalarType = (d: DType): string => (d === 'f32' || d === 'i32' || d === 'u32' ? d : d === 'bool' ? 'bool' : 'f32');
+/** The type of a value in an expression (bool is WGSL's bool there). */
+export const valueType = (d: DType, wide: boolean): string => (wide ? `vec4<${scalarType(d)}>` : scalarType(d));
+/** The type of an element in a buffer (bool is stored as u32). */
+export const storageType = (d: DType): string => (d === 'bool' ? 'u32' : scalarType(d));
+
+export class Writer {
+  readonly bufs: readonly BufferInfo[];
+  /** Names of helper functions that the body calls. */
+  readonly helpers = new Set<string>();
+  usesStep = false;
+  private stack: Block[];
+  private readonly root: Block;
+  private readonly depths = new Map<string, number>();
+  private counter = 0;
+  private readonly usedOffsets = new Set<string>();
+
+  constructor(bufs: readonly BufferInfo[]) {
+    this.bufs = bufs;
+    this.root = new Block(null, false);
+    this.stack = [this.root];
+  }
+
+  // Statements ---------------------------------------------------------------------------------------------------------
+
+  line(text: string): void {
+    this.top.lines.push(text);
+  }
+
+  /** `head { body }`; guard: the body runs only under a condition that its loads rely on. */
+  block(head: string, body: () => void, guard = false): void {
+    const b = this.inner(body, guard);
+    // After the body: what the body moves out of itself comes before.
+    this.top.lines.push(`${head} {`, b, '}');
+  }
+
+  /** An else branch for the block just closed. */
+  otherwise(body: () => void): void {
+    const lines = this.top.lines;
+    if (lines.pop() !== '}') throw new WgslError('wgsl-internal', 'else without if');
+    const taken = lines.splice(lines.length - 2);
+    const b = this.inner(body, true);
+    lines.push(...taken, '} else {', b, '}');
+  }
+
+  private inner(body: () => void, guard: boolean): Block {
+    const b = new Block(this.top, guard);
+    this.stack.push(b);
+    try {
+      body();
+    } finally {
+      this.stack.pop();
+    }
+    return b;
+  }
+
+  fresh(prefix: string): string {
+    return `${prefix}${this.counter++}`;
+  }
+
+  /** A variable visible in the current block, as an index. */
+  declare(name: string, size: number): Int {
+    this.depths.set(name, this.depth);
+    return variable(name, size);
+  }
+
+  /** `for` over 0 … count-1; the body gets the variable. A single iteration is written without a loop. */
+  loop(prefix: string, count: number, body: (i: Int) => void, step = 1): void {
+    if (count <= step) {
+      if (count > 0) body(int(0));
+      return;
+    }
+    const name = this.fresh(prefix);
+    this.block(`for (var ${name} = 0; ${name} < ${count}; ${name} += ${step})`, () => body(this.declare(name, count)));
+  }
+
+  get depth(): number {
+    return this.stack.length - 1;
+  }
+
+  /** Runs `emit` with the block at `depth` as the current one. */
+  at<T>(depth: number, emit: () => T): T {
+    if (depth >= this.depth) return emit();
+    const saved = this.stack;
+    this.stack = saved.slice(0, depth + 1);
+    try {
+      return emit();
+    } finally {
+      this.stack = saved;
+    }
+  }
+
+  /** The innermost guarded block: no load may be moved out of it. */
+  get guardDepth(): number {
+    for (let d = this.depth; d > 0; d--) if (this.stack[d]!.guard) return d;
+    return 0;
+  }
+
+  text(): string {
+    const out: string[] = [];
+    const print = (b: Block, indent: string): void => {
+      for (const l of b.lines) {
+        if (typeof l === 'string') out.push(indent + l);
+        else print(l, `${indent}  `);
+      }
+    };
+    print(this.root, '  ');
+    return out.join('\n');
+  }
+
+  // Names --------------------------------------------------------------------------------------------------------------
+
+  cached(id: unknown): Value | string | undefined {
+    for (let b: Block | null = this.top; b; b = b.parent) {
+      const v = b.names.get(id);
+      if (v !== undefined) return v;
+    }
+    return undefined;
+  }
+
+  remember(id: unknown, v: Value | string): void {
+    this.top.names.set(id, v);
+  }
+
+  /** `let name = code;` */
+  let(prefix: string, code: string): string {
+    const name = this.fresh(prefix);
+    this.line(`let ${name} = ${code};`);
+    return name;
+  }
+
+  private get top(): Block {
+    return this.stack[this.stack.length - 1]!;
+  }
+
+  // Indices ------------------------------------------------------------------------------------------------------------
+
+  depthOf(e: Int): number {
+    switch (e.k) {
+      case 'const':
+        return 0;
+      case 'var': {
+        const d = this.depths.get(e.name);
+        if (d === undefined) throw new WgslError('wgsl-internal', `index variable ${e.name} is not declared`);
+        return d;
+      }
+      case 'add':
+        return Math.max(this.depthOf(e.a), this.depthOf(e.b));
+      default:
+        return this.depthOf(e.a);
+    }
+  }
+
+  /** An i32 expression for e; parts that do not change in the current loops are named outside them. */
+  int(e: Int): string {
+    switch (e.k) {
+      case 'const':
+        return e.v < 0 ? `(${e.v})` : `${e.v}`;
+      case 'var':
+        return e.name;
+      case 'mul':
+        return `${this.named(e.a)} * ${e.c < 0 ? `(${e.c})` : e.c}`;
+      case 'add':
+        return this.sum(e);
+      default:
+        return this.named(e);
+    }
+  }
+
+  /** The same as a name or a literal. */
+  named(e: Int): string {
+    if (e.k === 'const' || e.k === 'var') return this.int(e);
+    const id = `i:${key(e)}`;
+    const known = this.cached(id);
+    if (known) return known as string;
+    return this.at(Math.min(this.depthOf(e), this.depth), () => {
+      const code = e.k === 'div' || e.k === 'mod' ? this.quotient(e) : this.int(e);
+      if (/^\w+$/.test(code)) return code;
+      const name = this.let('i', code);
+      this.remember(id, name);
+      return name;
+    });
+  }
+
+  private quotient(e: Extract<Int, { k: 'div' | 'mod' }>): string {
+    const [lo] = range(e.a);
+    const a = this.named(e.a);
+    const c = e.c;
+    if (Number.isInteger(Math.log2(c))) return e.k === 'div' ? `${a} >> ${Math.log2(c)}u` : `${a} & ${c - 1}`;
+    // Unsigned division of a number moved into the non-negative range: WGSL's truncates towards zero.
+    const up = lo < 0 ? Math.ceil(-lo / c) : 0;
+    const u = `u32(${up ? `${a} + ${up * c}` : a})`;
+    if (e.k === 'mod') return `i32(${u} % ${c}u)`;
+    return up ? `i32(${u} / ${c}u) - ${up}` : `i32(${u} / ${c}u)`;
+  }
+
+  private sum(e: Int): string {
+    const terms: Int[] = [];
+    const visit = (t: Int): void => {
+      if (t.k === 'add') {
+        visit(t.a);
+        visit(t.b);
+      } else terms.push(t);
+    };
+    visit(e);
+    const byDepth = new Map<number, Int[]>();
+    let constant = 0;
+    for (const t of terms) {
+      if (t.k === 'const') constant += t.v;
+      else {
+        const d = this.depthOf(t);
+        byDepth.set(d, [...(byDepth.get(d) ?? []), t]);
+      }
+    }
+    const depths = [...byDepth.keys()].sort((a, b) => a - b);
+    let partial = '';
+    for (const [n, d] of depths.entries()) {
+      const last = n === depths.length - 1;
+      const group = byDepth.get(d)!.reduce((a, b) => add(a, b), int(0));
+      const whole = this.at(Math.min(d, this.depth), () => {
+        const negated = group.k === 'mul' && group.c === -1 ? group.a : null;
+        const parts = this.flat(group);
+        const code = !partial ? parts : negated ? `${partial} - ${this.named(negated)}` : `${partial} + ${parts}`;
+        if (last || /^\w+$/.test(code)) return code;
+        const id = `s:${code}`;
+        const known = this.cached(id);
+        if (known) return known as string;
+        const name = this.let('i', code);
+        this.remember(id, name);
+        return name;
+      });
+      partial = whole;
+    }
+    if (constant > 0) return `${partial} + ${constant}`;
+    return constant < 0 ? `${partial} - ${-constant}` : partial;
+  }
+
+  private flat(e: Int): string {
+    if (e.k !== 'add') return this.int(e);
+    const b = e.b;
+    if (b.k === 'mul' && b.c === -1) return `${this.flat(e.a)} - ${this.named(b.a)}`;
+    return `${this.flat(e.a)} + ${this.int(b)}`;
+  }
+
+  /** A bool expression for all of the conditions, each named where it is invariant. */
+  conds(list: readonly Cond[]): { code: string; depth: number } {
+    let depth = 0;
+    const parts = list.map((c) => {
+      const d = Math.min(this.depthOf(c.e), this.depth);
+      depth = Math.max(depth, d);
+      return this.at(d, () => {
+        const [lo, hi] = range(c.e);
+        const id = `c:${c.lo}<=${key(c.e)}<${c.hi}`;
+        const known = this.cached(id);
+        if (known) return known as string;
+        const e = this.named(c.e);
+        const tests = [...(lo < c.lo ? [`${e} >= ${c.lo}`] : []), ...(hi >= c.hi ? [`${e} < ${c.hi}`] : [])];
+        if (tests.length === 0) return 'true';
+        const name = this.let('in', tests.join(' && '));
+        this.remember(id, name);
+        return name;
+      });
+    });
+    const open = [...new Set(parts.filter((p) => p !== 'true'))];
+    return { code: open.length ? open.join(' && ') : 'true', depth };
+  }
+
+  // Buffers ------------------------------------------------------------------------------------------------------------
+
+  /** The window offset of binding `buf`, in the units of its element type. */
+  private offset(buf: number): Int {
+    const name = `o${buf}`;
+    if (!this.usedOffsets.has(name)) {
+      this.usedOffsets.add(name);
+      this.depths.set(name, 0);
+    }
+    return variable(name, 2 ** 31);
+  }
+
+  /** Declarations of the window offsets in use, for the head of the function. */
+  offsets(): string[] {
+    return this.bufs.flatMap((b, i) => {
+      if (!this.usedOffsets.has(`o${i}`)) return [];
+      const word = 2 + i;
+      const at = `params[${word >> 2}].${'xyzw'[word & 3]}`;
+      return [`let o${i} = i32(${at}${b.vec4 ? ' >> 2u' : ''});`];
+    });
+  }
+
+  /** b[index], with an added element offset `extra` (a WGSL expression; a gather). */
+  load(buf: number, index: Int, extra: string | null = null): Value {
+    const info = this.bufs[buf]!;
+    const l = lanes(index);
+    if (!l) throw new WgslError('wgsl-internal', `irregular access of buffer ${buf}: ${key(index)}`);
+    const wide = l.coef !== 0;
+    if (wide && l.coef === 1 && aligned(l.base, 4) && !extra && info.vec4) {
+      return this.fetched(buf, `b${buf}[${this.int(sub(div(l.base, 4), this.offset(buf)))}]`, true);
+    }
+    info.vec4 = false;
+    const one = (lane: number): string => {
+      const e = this.int(sub(add(l.base, int(l.coef * lane)), this.offset(buf)));
+      return `b${buf}[${extra ? `${e} + ${extra}` : e}]`;
+    };
+    if (!wide) return this.fetched(buf, one(0), false);
+    return this.fetched(buf, `vec4<${storageType(info.dtype)}>(${[0, 1, 2, 3].map(one).join(', ')})`, true);
+  }
+
+  private fetched(buf: number, code: string, wide: boolean): Value {
+    const { dtype } = this.bufs[buf]!;
+    if (dtype === 'bool') return { code: `${code} != ${wide ? 'vec4<u32>(0u)' : '0u'}`, wide, dtype };
+    return { code, wide, dtype };
+  }
+
+  /** b[index] = value. A wide store takes an index over LANE with coefficient 1. */
+  store(buf: number, index: Int, v: Value): void {
+    const info = this.bufs[buf]!;
+    const l = lanes(index);
+    if (!l) throw new WgslError('wgsl-internal', `irregular store to buffer ${buf}: ${key(index)}`);
+    let code = v.code;
+    if (info.dtype === 'bool') {
+      code = v.wide ? `select(vec4<u32>(0u), vec4<u32>(1u), ${code})` : `select(0u, 1u, ${code})`;
+    }
+    if (l.coef === 0) {
+      info.vec4 = false;
+      this.line(`b${buf}[${this.int(sub(l.base, this.offset(buf)))}] = ${code};`);
+      return;
+    }
+    if (!v.wide) code = `vec4<${storageType(info.dtype)}>(${code})`;
+    if (l.coef === 1 && aligned(l.base, 4) && info.vec4) {
+      this.line(`b${buf}[${this.int(sub(div(l.base, 4), this.offset(buf)))}] = ${code};`);
+      return;
+    }
+    info.vec4 = false;
+    const name = this.let('v', code);
+    for (let lane = 0; lane < 4; lane++) {
+      const at = this.int(sub(add(l.base, int(l.coef * lane)), this.offset(buf)));
+      this.line(`b${buf}[${at}] = ${name}.${'xyzw'[lane]};`);
+    }
+  }
+
+  /** A wide use of the variable LANE itself: its values. */
+  laneValues(e: Int): Value {
+    const l = lanes(e);
+    if (!l) throw new WgslError('wgsl-internal', `irregular index value ${key(e)}`);
+    if (l.coef === 0) return { code: this.named(l.base), wide: false, dtype: 'i32' };
+    const steps = l.coef === 1 ? 'vec4<i32>(0, 1, 2, 3)' : `vec4<i32>(${[0, 1, 2, 3].map((x) => x * l.coef).join(', ')})`;
+    return { code: `(${this.named(l.base)} + ${steps})`, wide: true, dtype: 'i32' };
+  }
+}
+
+export const usesLane = (e: Int): boolean =>
+  e.k === 'var' ? e.name === LANE : e.k === 'const' ? false : e.k === 'add' ? usesLane(e.a) || usesLane(e.b) : usesLane(e.a);
