@@ -29,6 +29,8 @@ export interface WgslKernel {
   readonly usesStep: boolean;
   /** Size of the outermost output index that slabs cut (1 when it cannot be cut). */
   readonly outermost: number;
+  /** Slabs start at multiples of this (1 when absent). */
+  readonly slabMultiple?: number;
 }
 
 export interface WasmKernel {

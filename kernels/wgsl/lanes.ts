@@ -57,7 +57,7 @@ export function lanes(e: Int): Lanes | null {
     case 'mod': {
       const a = lanes(e.a);
       if (!a) return null;
-      if (a.coef === 0) return { base: e, coef: 0 };
+      if (a.coef === 0) return { base: e.k === 'div' ? div(a.base, e.c) : rem(a.base, e.c), coef: 0 };
       // The four values lie in one block of g numbers that starts at a multiple of g, and c is made of whole blocks.
       const g = gcd(divisor(a.base), e.c);
       if (a.coef < 0 || 3 * a.coef >= g) return null;

@@ -2,15 +2,15 @@
 import { type Expr, substitute } from '../expr.ts';
 import { add, type Int, int, mul, unlinear } from '../int.ts';
 import type { MapKernel } from '../ir.ts';
+import type { WgslKernel } from '../targets.ts';
 import { canWiden, ExpressionPrinter } from './expression.ts';
 import { laneVar } from './lanes.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
 import { outermostAxis } from './slab.ts';
-import type { EmittedKernel } from './index.ts';
 
 const WORKGROUP = 64;
 
-export function emitMap(kernel: MapKernel, options: EmitOptions): EmittedKernel {
+export function emitMap(kernel: MapKernel, options: EmitOptions): WgslKernel {
   const shape = kernel.vars.map((v) => v.size);
   const total = shape.reduce((n, s) => n * s, 1);
   const { outermost, inner } = outermostAxis(kernel.vars);

@@ -318,7 +318,7 @@ export class Writer {
       if (!this.usedOffsets.has(`o${i}`)) return [];
       const word = 2 + i;
       const at = `params[${word >> 2}].${'xyzw'[word & 3]}`;
-      return [`let o${i} = i32(${at}${b.vec4 ? ' >> 2u' : ''});`];
+      return [`let o${i} = i32(${at})${b.vec4 ? ' >> 2u' : ''};`];
     });
   }
 

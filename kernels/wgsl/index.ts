@@ -1,0 +1,32 @@
+// The WebGPU target: WGSL for every kernel of the IR.
+//
+// emitWgsl(kernel, options) gives the variants of one kernel, preferred first; header(kernel) is the comment that the
+// artifact writer puts above a kernel's code, kept apart so that equal code is stored once.
+import type { Kernel } from '../ir.ts';
+import type { EmitWgsl } from '../targets.ts';
+import { WgslError } from './errors.ts';
+import { emitMap } from './map.ts';
+
+export { WgslError } from './errors.ts';
+
+/** Errors: `wgsl-unsupported` when no variant can compute the kernel, with what would. */
+export const emitWgsl: EmitWgsl = (kernel, options) => {
+  switch (kernel.kind) {
+    case 'map':
+      return emitMap(kernel, options);
+    default:
+      throw new WgslError('wgsl-unsupported', `${kernel.name}: ${kernel.kind} kernels have no WGSL emitter yet`);
+  }
+};
+
+/** Name, region, ops, model lines and buffers of a kernel, as WGSL comments. */
+export function header(kernel: Kernel): string {
+  const lines = [
+    `// ${kernel.name}`,
+    `// region: ${kernel.region}`,
+    `// ops: ${kernel.ops.join(', ')}`,
+    ...(kernel.lines.length ? [`// model: ${kernel.lines.join(', ')}`] : []),
+    ...kernel.bufs.map((b, i) => `// b${i}: ${b.label} (${b.access})`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
