@@ -59,6 +59,10 @@ export function opOf(node: Node): Op<any> {
 }
 
 let counter = 0;
+/** Restarts node numbering, so that one model traced twice gives the same graph. */
+export const resetNodes = (): void => {
+  counter = 0;
+};
 let where: Where = { region: '', site: null };
 let capture = true;
 
