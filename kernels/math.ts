@@ -64,7 +64,7 @@ export interface MathOps<V> {
 }
 
 const LN2_HI = 0.693145751953125; // 16 bits: its product with a whole number below 2^8 is exact
-const LN2_LO = 1.42860682030941723212e-6;
+const LN2_LO = 1.4286068203094173e-6;
 
 function horner<V>(o: MathOps<V>, x: V, c: readonly number[]): V {
   let r = o.f(c[c.length - 1]!);
