@@ -22,6 +22,13 @@ export interface TensorGolden {
   readonly torchFloat32?: number;
 }
 
+/** A small tensor, whole, in PyTorch's memory order. */
+export interface FullGolden {
+  readonly shape: readonly number[];
+  readonly axes?: string;
+  readonly values: readonly number[];
+}
+
 export interface Config {
   readonly feature_size: number;
   /** d h w */
@@ -48,9 +55,9 @@ export interface ModelGolden {
 }
 
 export interface Comparison {
-  /** Estimated |values - golden| / max(|golden|, floor). */
+  /** |values - golden| / max(|golden|, floor), L2: exact against a whole tensor, else estimated. */
   readonly relL2: number;
-  /** Largest |value - golden| over the samples, divided by max(largest magnitude, floor / sqrt(numel)). */
+  /** Largest |value - golden| over the stored values, divided by max(largest magnitude, floor / sqrt(numel)). */
   readonly relSample: number;
   readonly ok: boolean;
   /** One line for a failing test. */
@@ -80,60 +87,72 @@ export function loadGolden<T = ModelGolden>(path: string): T {
  */
 export const gradientFloor = (golden: ModelGolden): number => 1e-4 * golden.gradientNorm;
 
-export function compareGolden(golden: TensorGolden, values: ArrayLike<number>, options: CompareOptions): Comparison {
+/** Compares values with a golden; a wrong count or a NaN is never ok. Throws where `axes` cannot be permuted into the golden's. */
+export function compareGolden(
+  golden: TensorGolden | FullGolden,
+  values: ArrayLike<number>,
+  options: CompareOptions,
+): Comparison {
   const numel = golden.shape.reduce((n, s) => n * s, 1);
   if (values.length !== numel) {
     const message = `${values.length} values, expected ${numel} of shape [${golden.shape.join(' ')}]`;
     return { relL2: Infinity, relSample: Infinity, ok: false, message };
   }
   const x = inGoldenOrder(golden, values, options.axes);
+  const whole = 'values' in golden;
+  const expected = whole ? { norm: norm(golden.values), max: largest(golden.values) } : golden;
+  const error = whole ? distance(x, golden.values) : estimatedDistance(x, golden.projections);
   const floor = options.floor ?? 0;
-  const scale = Math.max(golden.norm, floor);
-  const squared = projections(x).reduce((sum, p, k) => sum + (p - golden.projections[k]) ** 2, 0);
-  const error = Math.sqrt((squared / golden.projections.length) * numel);
-  const relL2 = error === 0 ? 0 : error / scale;
-  const magnitude = Math.max(golden.max, floor / Math.sqrt(numel));
-  let worst = golden.samples[0];
-  let difference = 0;
-  for (const sample of golden.samples) {
-    const d = Math.abs(x[sample[0]] - sample[1]);
+  const relL2 = error === 0 ? 0 : error / Math.max(expected.norm, floor);
+  let worst: readonly [number, number] = [0, Number.NaN];
+  let difference = -1;
+  for (const [i, v] of whole ? golden.values.entries() : golden.samples) {
+    const d = Math.abs(x[i] - v);
     // A NaN is the worst and stays it.
-    if (!(d <= difference)) {
+    if (d > difference || (Number.isNaN(d) && !Number.isNaN(difference))) {
       difference = d;
-      worst = sample;
+      worst = [i, v];
     }
   }
-  const relSample = difference === 0 ? 0 : difference / magnitude;
+  const relSample = difference === 0 ? 0 : difference / Math.max(expected.max, floor / Math.sqrt(numel));
   // One element may be off by more, relative to the largest, than the whole is relative to its norm.
   const ok = relL2 <= options.relL2 && relSample <= 10 * options.relL2;
+  const float32 = whole || golden.torchFloat32 === undefined ? '' : `; PyTorch's own float32: ${golden.torchFloat32}`;
   const message =
-    `relative L2 ${relL2.toExponential(2)} (bound ${options.relL2}), norm ${norm(x).toPrecision(6)} for ${golden.norm.toPrecision(6)}; ` +
-    `worst sample at ${worst[0]}: ${x[worst[0]]} for ${worst[1]}` +
-    (golden.torchFloat32 === undefined ? '' : `; PyTorch's own float32: ${golden.torchFloat32}`);
+    `relative L2 ${relL2.toExponential(2)} (bound ${options.relL2}), norm ${norm(x).toPrecision(6)} for ` +
+    `${expected.norm.toPrecision(6)}; worst at ${worst[0]}: ${x[worst[0]]} for ${worst[1]}${float32}`;
   return { relL2, relSample, ok, message };
 }
 
 /** Values in the golden's memory order; the same array where it is so already. */
-function inGoldenOrder(golden: TensorGolden, values: ArrayLike<number>, axes: string | undefined): ArrayLike<number> {
+function inGoldenOrder(
+  golden: TensorGolden | FullGolden,
+  values: ArrayLike<number>,
+  axes: string | undefined,
+): ArrayLike<number> {
   if (axes === undefined || axes === golden.axes) return values;
-  const from = axes.split(' ');
-  const to = golden.axes?.split(' ');
-  if (!to || to.length !== from.length || !to.every((a) => from.includes(a)))
-    throw new Error(`values have axes "${axes}", the golden "${golden.axes ?? 'none'}": no permutation joins them`);
-  return transpose(values, golden.shape, to, from);
+  if (golden.axes === undefined)
+    throw new Error(`values have axes "${axes}", the golden names none: it is in a parameter's own order`);
+  return permute(values, golden.axes, golden.shape, axes);
 }
 
-/** Values lie in axes `from`; the result in axes `to`, of sizes `shape`. */
-function transpose(values: ArrayLike<number>, shape: readonly number[], to: string[], from: string[]): Float64Array {
-  const strides = to.map((a) => from.slice(from.indexOf(a) + 1).reduce((n, b) => n * shape[to.indexOf(b)], 1));
+/** Values whose memory order is `from`, put in the order `to`, of sizes `shape`; both are axis names: `b d h w c`. */
+export function permute(values: ArrayLike<number>, to: string, shape: readonly number[], from: string): Float64Array {
+  const target = to.split(' ');
+  const source = from.split(' ');
+  if (target.length !== shape.length || [...target].sort().join() !== [...source].sort().join())
+    throw new Error(`axes "${from}" cannot be permuted into "${to}" of ${shape.length} sizes`);
+  const strides = target.map((a) =>
+    source.slice(source.indexOf(a) + 1).reduce((n, b) => n * shape[target.indexOf(b)], 1),
+  );
   const out = new Float64Array(values.length);
   const at = shape.map(() => 0);
-  for (let i = 0, source = 0; i < out.length; i++) {
-    out[i] = values[source];
+  for (let i = 0, j = 0; i < out.length; i++) {
+    out[i] = values[j];
     for (let a = shape.length - 1; a >= 0; a--) {
-      source += strides[a];
+      j += strides[a];
       if (++at[a] < shape[a]) break;
-      source -= strides[a] * shape[a];
+      j -= strides[a] * shape[a];
       at[a] = 0;
     }
   }
@@ -153,6 +172,19 @@ function projections(x: ArrayLike<number>): number[] {
   const scale = Math.sqrt(x.length);
   return Array.from(plus, (p) => (2 * p - total) / scale);
 }
+
+function estimatedDistance(x: ArrayLike<number>, expected: readonly number[]): number {
+  const squared = projections(x).reduce((sum, p, k) => sum + (p - expected[k]) ** 2, 0);
+  return Math.sqrt((squared / expected.length) * x.length);
+}
+
+function distance(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += (x[i] - y[i]) ** 2;
+  return Math.sqrt(sum);
+}
+
+const largest = (x: readonly number[]): number => x.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
 
 function norm(x: ArrayLike<number>): number {
   let sum = 0;

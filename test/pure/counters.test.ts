@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { classes, eachWord, fnv1a32, threefry2x32, uniform } from './counters.ts';
-import { compareGolden, loadGolden, type ModelGolden, modelInputs, parameterValue } from './golden.ts';
+import { classes, eachWord, fnv1a32, threefry2x32, uniform } from '../counters.ts';
+import { compareGolden, loadGolden, type ModelGolden, modelInputs, parameterValue } from '../golden.ts';
 
 interface Sources extends ModelGolden {
   readonly words: number[];
