@@ -1,17 +1,17 @@
 // Prints a scalar expression (kernels/expr.ts) as WGSL, one value or four at a time.
 import type { DType } from '../../dsl/types.ts';
 import { type BinaryOp, children, type Expr, exprKey, STEP_SLOTS, type UnaryOp } from '../expr.ts';
-import { type Cond, coefficient, type Int } from '../int.ts';
+import type { Cond, Int } from '../int.ts';
 import { WgslError } from './errors.ts';
 import { f32Literal, helperName, i32Literal } from './helpers.ts';
-import { LANE, lanes, uniformCond } from './lanes.ts';
+import { lanes, uniformCond } from './lanes.ts';
 import { usesLane, type Value, valueType, type Writer } from './writer.ts';
 
 /** Whether `e`, over LANE, can be computed four at a time: regular addresses, conditions alike for all lanes. */
 export function canWiden(e: Expr): boolean {
   switch (e.k) {
     case 'load':
-      if (e.at && (usesLaneExpr(e.at.expr) || (usesLane(e.index) && coefficient(e.index, LANE) !== 1))) return false;
+      if (e.at && (usesLaneExpr(e.at.expr) || (usesLane(e.index) && lanes(e.index)?.coef !== 1))) return false;
       return lanes(e.index) !== null;
     case 'index':
       return lanes(e.i) !== null;
@@ -146,8 +146,8 @@ export class ExpressionPrinter {
   private node(e: Expr): Value {
     switch (e.k) {
       case 'load': {
-        const extra = e.at ? this.gather(e.at.expr, e.at.stride) : null;
-        return this.w.load(e.buf, e.index, extra);
+        if (!e.at) return this.w.load(e.buf, e.index);
+        return this.w.load(e.buf, e.index, { code: this.cast(this.emit(e.at.expr), 'i32').code, stride: e.at.stride });
       }
       case 'un':
         return this.unary(e.op, this.emit(e.a), e.dtype);
@@ -179,11 +179,6 @@ export class ExpressionPrinter {
       default:
         throw new WgslError('wgsl-internal', `expression ${e.k}`);
     }
-  }
-
-  private gather(index: Expr, stride: number): string {
-    const v = this.cast(this.emit(index), 'i32').code;
-    return stride === 1 ? v : `${v} * ${stride}`;
   }
 
   private random(op: number, index: Int): Value {

@@ -6,6 +6,7 @@ import type { Kernel } from '../ir.ts';
 import type { EmitWgsl } from '../targets.ts';
 import { WgslError } from './errors.ts';
 import { emitMap } from './map.ts';
+import { emitReduce } from './reduce.ts';
 
 export { WgslError } from './errors.ts';
 
@@ -14,6 +15,8 @@ export const emitWgsl: EmitWgsl = (kernel, options) => {
   switch (kernel.kind) {
     case 'map':
       return emitMap(kernel, options);
+    case 'reduce':
+      return emitReduce(kernel, options);
     default:
       throw new WgslError('wgsl-unsupported', `${kernel.name}: ${kernel.kind} kernels have no WGSL emitter yet`);
   }

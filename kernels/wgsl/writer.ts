@@ -322,20 +322,21 @@ export class Writer {
     });
   }
 
-  /** b[index], with an added element offset `extra` (a WGSL expression; a gather). */
-  load(buf: number, index: Int, extra: string | null = null): Value {
+  /** b[index + at.code * at.stride] (`at`: a gather, alike in all lanes). */
+  load(buf: number, index: Int, at: { readonly code: string; readonly stride: number } | null = null): Value {
     const info = this.bufs[buf]!;
     const l = lanes(index);
     if (!l) throw new WgslError('wgsl-internal', `irregular access of buffer ${buf}: ${key(index)}`);
     const wide = l.coef !== 0;
-    if (wide && l.coef === 1 && aligned(l.base, 4) && !extra && info.vec4) {
-      return this.fetched(buf, `b${buf}[${this.int(sub(div(l.base, 4), this.offset(buf)))}]`, true);
+    const element = (e: Int, stride: number): string => {
+      const code = this.int(sub(e, this.offset(buf)));
+      return `b${buf}[${at ? `${code} + ${at.code}${stride === 1 ? '' : ` * ${stride}`}` : code}]`;
+    };
+    if (l.coef === 1 && aligned(l.base, 4) && info.vec4 && (at?.stride ?? 0) % 4 === 0) {
+      return this.fetched(buf, element(div(l.base, 4), (at?.stride ?? 0) / 4), true);
     }
     info.vec4 = false;
-    const one = (lane: number): string => {
-      const e = this.int(sub(add(l.base, int(l.coef * lane)), this.offset(buf)));
-      return `b${buf}[${extra ? `${e} + ${extra}` : e}]`;
-    };
+    const one = (lane: number): string => element(add(l.base, int(l.coef * lane)), at?.stride ?? 0);
     if (!wide) return this.fetched(buf, one(0), false);
     return this.fetched(buf, `vec4<${storageType(info.dtype)}>(${[0, 1, 2, 3].map(one).join(', ')})`, true);
   }
