@@ -1,0 +1,198 @@
+// Settings of the vision tower and of its segmentation task. Architecture fields carry MONAI's names in camel case.
+import type { Preprocess } from '../../data/prepare.ts';
+import { ModelError } from '../../dsl/index.ts';
+
+/** The order in which patch merging concatenates the eight neighbours; see patch-merging.ts. */
+export type Merging = 'legacy' | 'mergingv2' | 'merging';
+
+export interface Settings {
+  // ── architecture (MONAI's SwinUNETR)
+  readonly inChannels: number;
+  readonly outChannels: number;
+  /** Width after the patch embedding; a multiple of 12. */
+  readonly featureSize: number;
+  /** Voxels a side of a patch. The decoder doubles five times, so 2. */
+  readonly patchSize: number;
+  /** Blocks of each of the four stages; every second one is shifted. */
+  readonly depths: readonly number[];
+  readonly numHeads: readonly number[];
+  /** Tokens a side of an attention window. */
+  readonly windowSize: number;
+  readonly mlpRatio: number;
+  readonly qkvBias: boolean;
+  readonly merging: Merging;
+  /** SwinUNETR-V2: a residual convolution block before each stage. */
+  readonly useV2: boolean;
+  /** Negative slope of the decoder's LeakyReLU. */
+  readonly leakySlope: number;
+  /** Dropout after the patch embedding, the projections and in the MLPs (training only). */
+  readonly dropRate: number;
+  /** Dropout of attention weights: only 0, see `check`. */
+  readonly attnDropRate: number;
+  /** Stochastic depth of the last block; earlier blocks less, linearly from 0 (training only). */
+  readonly dropPathRate: number;
+
+  // ── shapes
+  /** Voxels of a patch of the volume, d h w; multiples of 32. */
+  readonly size: readonly [number, number, number];
+  readonly batch: number;
+
+  // ── training
+  readonly lr: number;
+  readonly weightDecay: number;
+  readonly schedule: 'constant' | 'warmupCosine' | 'warmupLinear' | 'polynomial';
+  /** Optimiser steps. */
+  readonly warmup: number;
+  /** Optimiser steps at which the schedule ends. */
+  readonly steps: number;
+  /** Global gradient norm to clip to; 0 does not clip. */
+  readonly clip: number;
+  /** Dice over the whole batch instead of per sample. */
+  readonly diceBatch: boolean;
+  readonly diceBackground: boolean;
+  readonly lambdaDice: number;
+  readonly lambdaCE: number;
+
+  // ── data contract (preprocess.json)
+  /** mm along R, A, S. */
+  readonly spacing: readonly [number, number, number];
+  /** HU that become 0 and 1. */
+  readonly window: readonly [number, number];
+  /** Part of a sliding window shared with its neighbour. */
+  readonly overlap: number;
+  /** Names of the classes in label order, background first; empty where they have none. */
+  readonly classNames: readonly string[];
+}
+
+/** `nano`: 4.1 million parameters, for tests and small machines. */
+export const DEFAULTS: Settings = {
+  inChannels: 1,
+  outChannels: 14,
+  featureSize: 12,
+  patchSize: 2,
+  depths: [2, 2, 2, 2],
+  numHeads: [3, 6, 12, 24],
+  windowSize: 7,
+  mlpRatio: 4,
+  qkvBias: true,
+  merging: 'merging',
+  useV2: false,
+  leakySlope: 0.01,
+  dropRate: 0,
+  attnDropRate: 0,
+  dropPathRate: 0,
+  size: [64, 64, 64],
+  batch: 1,
+  lr: 1e-4,
+  weightDecay: 1e-5,
+  schedule: 'warmupCosine',
+  warmup: 50,
+  steps: 1000,
+  clip: 0,
+  diceBatch: false,
+  diceBackground: true,
+  lambdaDice: 1,
+  lambdaCE: 1,
+  spacing: [1.5, 1.5, 2],
+  window: [-175, 250],
+  overlap: 0.5,
+  classNames: [],
+};
+
+export const PRESETS: Readonly<Record<string, Partial<Settings>>> = {
+  nano: { featureSize: 12, size: [64, 64, 64] },
+  small: { featureSize: 24, size: [64, 64, 64] },
+  base: { featureSize: 48, size: [96, 96, 96] },
+};
+
+/** Patch embedding and four mergings halve each side five times. */
+export const REDUCTION = 32;
+
+const refuse = (problem: string, fix: string): never => {
+  throw new ModelError('model-settings', `t3d: ${problem}\n  fix: ${fix}`);
+};
+
+/** Refuses, with code `model-settings`, what the architecture cannot be. */
+export function check(s: Settings): void {
+  if (s.featureSize < 12 || s.featureSize % 12 !== 0)
+    refuse(
+      `featureSize is ${s.featureSize}, which 12 does not divide (3 heads of even width at the first stage)`,
+      'use 12, 24, 36, 48, 96, …',
+    );
+  if (s.patchSize !== 2)
+    refuse(`patchSize is ${s.patchSize}; the decoder doubles its map once per stage and once for the patch`, 'use 2');
+  if (s.size.length !== 3) refuse(`size has ${s.size.length} axes`, 'give three numbers: d, h, w');
+  s.size.forEach((n, i) => {
+    if (!Number.isInteger(n) || n < REDUCTION || n % REDUCTION !== 0) {
+      const down = Math.floor(n / REDUCTION) * REDUCTION;
+      const near = down >= REDUCTION ? `${down} or ${down + REDUCTION}` : `${REDUCTION}`;
+      refuse(
+        `size ${s.size.join(' × ')}: axis ${'dhw'[i]} is ${n}, which ${REDUCTION} does not divide`,
+        `make it ${near} (sliding windows and padding take volumes of any size)`,
+      );
+    }
+  });
+  if (s.depths.length !== 4 || s.numHeads.length !== 4)
+    refuse(`depths [${s.depths}] and numHeads [${s.numHeads}] are not four numbers each`, 'give one number per stage');
+  s.numHeads.forEach((heads, i) => {
+    const width = s.featureSize * 2 ** i;
+    if (width % heads !== 0)
+      refuse(
+        `stage ${i + 1} has ${width} channels, which its ${heads} heads do not divide`,
+        'change numHeads or featureSize',
+      );
+  });
+  if (!['legacy', 'mergingv2', 'merging'].includes(s.merging))
+    refuse(`merging is '${s.merging}'`, "use 'legacy' (MONAI 0.9–1.4), 'mergingv2' or 'merging' (MONAI 1.5 and later)");
+  if (s.attnDropRate !== 0)
+    refuse(
+      `attnDropRate is ${s.attnDropRate}; attention never stores its weights, so it cannot drop some`,
+      'use 0, and dropRate or dropPathRate to regularise',
+    );
+  for (const k of ['dropRate', 'dropPathRate'] as const)
+    if (!(s[k] >= 0 && s[k] < 1)) refuse(`${k} is ${s[k]}`, 'use a rate from 0 to below 1');
+  if (!Number.isInteger(s.batch) || s.batch < 1)
+    refuse(`batch is ${s.batch}`, 'use a whole number of samples, at least 1');
+  if (!(s.overlap >= 0 && s.overlap < 1))
+    refuse(`overlap is ${s.overlap}`, 'use a part from 0 to below 1; 0.5 to 0.7 is usual');
+  if (s.classNames.length > 0 && s.classNames.length !== s.outChannels)
+    refuse(
+      `${s.classNames.length} classNames for ${s.outChannels} outChannels`,
+      'name every class, background first, or none',
+    );
+}
+
+/** Training normalises the deepest map over its voxels; over one voxel that is always zero (PyTorch refuses it too). */
+export function checkTrainable(s: Settings): void {
+  const deepest = s.size.map((n) => n / REDUCTION);
+  if (deepest.every((n) => n === 1))
+    refuse(
+      `size ${s.size.join(' × ')}: the deepest map is a single voxel, whose instance norm is zero whatever the image`,
+      'train with at least 64 along one axis',
+    );
+}
+
+/** What a volume must go through before the model sees it, and how its logits become labels again. */
+export interface T3DPreprocess extends Preprocess {
+  /** Voxels d h w that one call takes. */
+  readonly patch: readonly [number, number, number];
+  readonly overlap: number;
+  readonly blend: 'gaussian';
+  readonly classes: number;
+  readonly classNames: readonly string[];
+}
+
+export function preprocess(s: Settings): T3DPreprocess {
+  return {
+    orientation: 'RAS',
+    spacing: s.spacing,
+    window: s.window,
+    foreground: { above: -500, margin: 3 },
+    thickSlices: { above: 5, action: 'refuse' },
+    patch: s.size,
+    overlap: s.overlap,
+    blend: 'gaussian',
+    classes: s.outChannels,
+    classNames: s.classNames,
+  };
+}
