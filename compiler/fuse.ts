@@ -1,0 +1,173 @@
+// Fusion: which values are stored, and which are computed inside the kernels that read them.
+//
+// Anchors (contract, reduce, attention, …) are always kernels. Views are never stored for their own sake. A map is
+// computed inside its readers unless that would repeat work or bind too many buffers; a map that alone reads an anchor's
+// result becomes that anchor's epilogue.
+import { type Node, topological, typeOf, type Value } from '../dsl/graph.ts';
+import { numel } from '../dsl/types.ts';
+
+/** WebGPU's default limit of storage buffers in a stage, the step block's included. */
+export const MAX_BUFFERS = 8;
+/** Reads a multiply-used map may cost each of its readers. */
+const SHARED_BUFFERS = 5;
+const SHARED_COST = 16;
+const HEAVY = new Set(['exp', 'log', 'tanh', 'erf', 'pow']);
+const ANCHORS = new Set(['contract', 'reduce', 'attention', 'attentionGrad', 'gatherAdjoint']);
+const LEAVES = new Set(['input', 'parameter', 'arena']);
+
+export interface Fusion {
+  /** Nodes whose outputs are stored, in the order of their kernels. */
+  readonly stored: ReadonlySet<Node>;
+  /** anchor -> the last node of its epilogue, which is stored in its place. */
+  readonly epilogue: ReadonlyMap<Node, Node>;
+  readonly order: readonly Node[];
+  /** Why, a line a decision, for `--explain`. */
+  readonly notes: readonly string[];
+}
+
+interface Reads {
+  readonly bufs: ReadonlySet<string>;
+  readonly cost: number;
+  readonly heavy: boolean;
+}
+
+const NOTHING: Reads = { bufs: new Set(), cost: 0, heavy: false };
+export const isAnchor = (n: Node): boolean => ANCHORS.has(n.op);
+export const isLeaf = (n: Node): boolean => LEAVES.has(n.op);
+
+export function fuse(roots: readonly Value[]): Fusion {
+  const order = topological(roots);
+  const users = consumers(order);
+  const rootNodes = new Set(roots.map((r) => r.node));
+  const stored = new Set<Node>();
+  const notes: string[] = [];
+  const reads = new Map<Node, Reads>();
+
+  const store = (n: Node, why: string): void => {
+    if (stored.has(n) || isLeaf(n)) return;
+    stored.add(n);
+    reads.set(n, { bufs: new Set([`${n.id}`]), cost: 0, heavy: false });
+    if (!isAnchor(n)) notes.push(`store ${n.op} ${n.attrs?.fn ?? n.attrs?.s ?? ''} ${n.region}: ${why}`);
+  };
+  const of = (v: Value): Reads => (isAnchor(v.node) ? { bufs: new Set([`${v.node.id}.${v.out}`]), cost: 0, heavy: false } : (reads.get(v.node) ?? NOTHING));
+  const union = (list: readonly Value[]): Set<string> => new Set(list.flatMap((v) => [...of(v).bufs]));
+  /** Stores the widest inputs until all of them together bind at most `max` buffers. */
+  const limit = (inputs: readonly Value[], max: number, why: string): void => {
+    while (union(inputs).size > max) {
+      const widest = inputs.filter((v) => !isAnchor(v.node) && !stored.has(v.node) && of(v).bufs.size > 1).sort((a, b) => of(b).bufs.size - of(a).bufs.size)[0];
+      if (!widest) break;
+      store(widest.node, why);
+    }
+  };
+
+  for (const n of order) {
+    if (isLeaf(n)) {
+      reads.set(n, { bufs: new Set([`${n.id}`]), cost: 0, heavy: false });
+      continue;
+    }
+    if (isAnchor(n)) {
+      limit(n.inputs, MAX_BUFFERS - (n.op === 'attention' || n.op === 'attentionGrad' ? 2 : 1), 'its reader would bind too many buffers');
+      store(n, '');
+      continue;
+    }
+    if (n.op === 'gather' && !isLeaf(n.inputs[0]!.node)) store(n.inputs[0]!.node, 'a gathered table is read at random');
+    if (n.op === 'view') expandRule(n, of, store);
+    limit(n.inputs, MAX_BUFFERS - 2, 'an expression over it would bind too many buffers');
+    const own = n.op === 'map' ? 1 : n.op === 'random' ? 20 : n.op === 'concat' ? n.inputs.length : 0;
+    const r: Reads = {
+      bufs: union(n.inputs),
+      cost: n.inputs.reduce((s, v) => s + of(v).cost, own),
+      heavy: (n.op === 'map' && HEAVY.has(n.attrs.fn)) || n.op === 'random' || n.inputs.some((v) => of(v).heavy),
+    };
+    reads.set(n, r);
+    if (rootNodes.has(n)) store(n, 'it is an output');
+    else if (n.op === 'concat' && n.inputs.length > 2) store(n, `${n.inputs.length} parts would be tried at every read`);
+    else if (n.op === 'map') {
+      const readers = effectiveReaders(n, users);
+      const contracts = readers.some((u) => u.op === 'contract');
+      if (r.heavy && (readers.length > 1 || contracts)) store(n, 'costly, and read more than once');
+      else if (readers.length > 1 && (r.bufs.size > SHARED_BUFFERS || r.cost > SHARED_COST)) store(n, `${readers.length} readers would each compute it from ${r.bufs.size} buffers`);
+    }
+  }
+
+  return { stored, ...epilogues(order, users, rootNodes, stored, of, notes), order, notes };
+}
+
+/** A small value that is expanded over a large one is computed once. */
+function expandRule(n: Node, of: (v: Value) => Reads, store: (n: Node, why: string) => void): void {
+  if (n.attrs.s !== 'expand') return;
+  const x = n.inputs[0]!;
+  const factor = numel(n.types[0]!) / numel(typeOf(x));
+  if (factor < 4 || of(x).cost === 0 || of(x).bufs.size === 0) return;
+  let base = x.node;
+  // the value before the first expand of a chain
+  while (base.op === 'view' && base.attrs.s === 'expand') base = base.inputs[0]!.node;
+  if (base.op === 'map') store(base, `expanded ${factor} times`);
+}
+
+function consumers(order: readonly Node[]): Map<Node, Node[]> {
+  const users = new Map<Node, Node[]>();
+  for (const n of order) {
+    for (const v of n.inputs) {
+      const list = users.get(v.node) ?? [];
+      if (!list.includes(n)) list.push(n);
+      users.set(v.node, list);
+    }
+  }
+  return users;
+}
+
+/** Readers, looking through views. */
+function effectiveReaders(n: Node, users: ReadonlyMap<Node, Node[]>): Node[] {
+  const out = new Set<Node>();
+  const visit = (m: Node): void => {
+    for (const u of users.get(m) ?? []) {
+      if (u.op === 'view' || u.op === 'concat') visit(u);
+      else out.add(u);
+    }
+  };
+  visit(n);
+  return [...out];
+}
+
+function epilogues(order: readonly Node[], users: ReadonlyMap<Node, Node[]>, roots: ReadonlySet<Node>, stored: Set<Node>, of: (v: Value) => Reads, notes: string[]): { epilogue: Map<Node, Node> } {
+  const epilogue = new Map<Node, Node>();
+  const claimed = new Set<Node>();
+  for (const anchor of order) {
+    if (anchor.op !== 'contract' && anchor.op !== 'reduce') continue;
+    const own = new Set(anchor.inputs.flatMap((v) => [...of(v).bufs]));
+    let last = anchor;
+    let steps: Node[] = [];
+    for (let cur = anchor; ; ) {
+      if (roots.has(cur)) break;
+      const next = users.get(cur) ?? [];
+      if (next.length !== 1) break;
+      const c = next[0]!;
+      if (claimed.has(c) || !(c.op === 'map' || (c.op === 'view' && keepsOrder(c)))) break;
+      if (numel(c.types[0]!) !== numel(anchor.types[0]!)) break;
+      for (const v of c.inputs) if (v.node !== cur) for (const b of of(v).bufs) own.add(b);
+      if (own.size > MAX_BUFFERS - 1) break;
+      steps.push(c);
+      if (c.op === 'map') {
+        last = c;
+        for (const s of steps) claimed.add(s);
+        steps = [];
+      }
+      if (stored.has(c)) break;
+      cur = c;
+    }
+    if (last === anchor) continue;
+    epilogue.set(anchor, last);
+    stored.delete(anchor);
+    stored.add(last);
+    notes.push(`epilogue ${anchor.op} ${anchor.region} -> ${last.attrs.fn} ${last.region}`);
+  }
+  return { epilogue };
+}
+
+/** Views that leave the row-major order as it is. */
+function keepsOrder(n: Node): boolean {
+  const st = n.attrs;
+  if (st.s === 'split' || st.s === 'merge' || st.s === 'rename' || st.s === 'squeeze') return true;
+  return st.s === 'expand' && st.to.size === 1;
+}
