@@ -31,7 +31,7 @@ export function applyWindow(
     const v = data[i]!;
     if (v - v !== 0) strange++; // NaN or infinite
     const x = (v - lo) * scale;
-    out[i] = x < 0 ? 0 : x > 1 ? 1 : x;
+    out[i] = Math.min(1, Math.max(0, x));
   }
   if (strange > 0) {
     throw new DataError('volume-nonfinite', 'The volume holds voxels that are not numbers.', {

@@ -1,0 +1,52 @@
+// The data room: from files of CT to the model's input and back. Pure TypeScript for Node and browsers; what needs a file
+// system is in data/node.ts. Imports nothing of the other rooms.
+
+export { type Affine, diagonalAffine, spacingOf, type Vec3 } from './affine.ts';
+export { type Applied, AUGMENT, type AugmentOptions, augment, type Sample } from './augment.ts';
+export { type ComponentOptions, connectedComponents, keepLargest } from './components.ts';
+export { type CropChoice, chooseCrop, cropPair, LabelIndex } from './crops.ts';
+export { DataError, isDataError } from './errors.ts';
+export { foregroundBox } from './foreground.ts';
+export { applyWindow, type HuWindow, WINDOWS } from './intensity.ts';
+export { type DiceResult, dice, dicePerClass, meanOf, showDice } from './metrics.ts';
+export { type ReadOptions, readNifti, type WriteOptions, writeNifti } from './nifti.ts';
+export {
+  axisCodes,
+  type Orientation,
+  orientationOf,
+  reorient,
+  restoreOrientation,
+  toCanonical,
+} from './orientation.ts';
+export { type Box, cut, cutArray, padTo } from './pad.ts';
+export {
+  type Lesion,
+  PHANTOM_LABELS,
+  type Phantom,
+  type PhantomOptions,
+  type PhantomTruth,
+  phantom,
+  phantomClasses,
+} from './phantom.ts';
+export { drawPicture, type PictureOptions, type PictureRow, pictureOf } from './picture.ts';
+export { ABDOMEN, type Prepared, type Preprocess, prepare, preprocessFrom, remapLabels } from './prepare.ts';
+export { normalOf, RandomStream, stream, threefry, uniformOf } from './random.ts';
+export { gridAtSpacing, resampleImage, resampleLabels, resampleLinear, resampleNearest } from './resample.ts';
+export {
+  checkVolume,
+  type Dims,
+  type Volume,
+  type VolumeHeader,
+  type VoxelArray,
+  volumeSpacing,
+  voxelCount,
+} from './volume.ts';
+export {
+  blendWindows,
+  importanceMap,
+  type Predict,
+  segmentWindows,
+  type WindowOptions,
+  windowStarts,
+  withMirrors,
+} from './windows.ts';
