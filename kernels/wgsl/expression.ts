@@ -267,8 +267,10 @@ export class ExpressionPrinter {
       w.line(`${name} = ${wide ? this.widen(v).code : v.code};`);
     };
     const fallback = e.else.k === 'lit' ? this.literal(e.else.v, e.else.dtype) : null;
-    const start = fallback && e.else.k === 'lit' && e.else.v !== 0 ? (wide ? this.widen(fallback).code : fallback.code) : null;
-    w.line(start ? `var ${name} = ${start};` : `var ${name}: ${t};`);
+    // With an initial value even where it is zero: a variable declared in a loop without one kept its value from the
+    // iteration before (seen on lavapipe, Mesa 25.0).
+    const start = fallback ? (wide ? this.widen(fallback).code : fallback.code) : `${t}()`;
+    w.line(`var ${name} = ${start};`);
     w.block(`if (${code})`, () => assign(e.then), true);
     if (!fallback) w.otherwise(() => assign(e.else));
     return { code: name, wide, dtype: e.dtype };

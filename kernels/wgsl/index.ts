@@ -5,6 +5,7 @@
 import type { Kernel } from '../ir.ts';
 import type { EmitWgsl } from '../targets.ts';
 import { WgslError } from './errors.ts';
+import { emitContract } from './contract.ts';
 import { emitMap } from './map.ts';
 import { emitReduce } from './reduce.ts';
 
@@ -17,6 +18,8 @@ export const emitWgsl: EmitWgsl = (kernel, options) => {
       return emitMap(kernel, options);
     case 'reduce':
       return emitReduce(kernel, options);
+    case 'contract':
+      return emitContract(kernel, options);
     default:
       throw new WgslError('wgsl-unsupported', `${kernel.name}: ${kernel.kind} kernels have no WGSL emitter yet`);
   }

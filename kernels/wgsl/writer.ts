@@ -211,7 +211,7 @@ export class Writer {
     return this.at(Math.min(this.depthOf(e), this.depth), () => {
       const code = e.k === 'div' || e.k === 'mod' ? this.quotient(e) : this.int(e);
       if (/^\w+$/.test(code)) return code;
-      const name = this.let('i', code);
+      const name = this.let('j', code);
       this.remember(id, name);
       return name;
     });
@@ -260,7 +260,7 @@ export class Writer {
         const id = `s:${code}`;
         const known = this.cached(id);
         if (known) return known as string;
-        const name = this.let('i', code);
+        const name = this.let('j', code);
         this.remember(id, name);
         return name;
       });
@@ -297,7 +297,16 @@ export class Writer {
       });
     });
     const open = [...new Set(parts.filter((p) => p !== 'true'))];
-    return { code: open.length ? open.join(' && ') : 'true', depth };
+    if (open.length < 2) return { code: open[0] ?? 'true', depth };
+    const all = open.join(' && ');
+    const code = this.at(depth, () => {
+      const known = this.cached(`a:${all}`);
+      if (known) return known as string;
+      const name = this.let('in', all);
+      this.remember(`a:${all}`, name);
+      return name;
+    });
+    return { code, depth };
   }
 
   // Buffers ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,131 @@
+// Contraction by one subgroup per workgroup, without barriers or workgroup memory.
+//
+// The tile is (S * ra) rows × (S * cn) columns. For each step of k, lane l loads its ra elements of the left operand
+// (rows l, S + l, …) and its cn elements of the right one (columns l, S + l, …); every row's element is then broadcast
+// and multiplied into that row's cn accumulators. Neither operand's orientation matters, nor any size. On lavapipe, where
+// a load costs as much as about five multiply-adds and compile time grows with static loads, this was the fastest of the
+// register-blocked schemes tried (k across lanes, uniform loads, vectors along k).
+import { add, int } from '../int.ts';
+import type { WgslVariant } from '../targets.ts';
+import {
+  type ContractPlan,
+  coordinates,
+  countLoads,
+  element,
+  elementLoads,
+  indexIn,
+  innerRanges,
+  outerLoops,
+  outputs,
+  tileCount,
+  writeTile,
+} from './contract-plan.ts';
+import { ExpressionPrinter } from './expression.ts';
+import { buildVariant, type EmitOptions } from './module.ts';
+import type { Writer } from './writer.ts';
+
+const MAX_ACCUMULATORS = 96;
+const MAX_STATIC_LOADS = 60;
+// Costs in multiply-adds of a whole subgroup, fitted on lavapipe.
+const LOAD_COST = 5;
+const STEP_COST = 13;
+
+interface Blocking {
+  readonly ra: number;
+  readonly cn: number;
+}
+
+/** The cheapest blocking by the cost model. */
+function chooseBlocking(plan: ContractPlan, s: number): Blocking {
+  const left = Math.max(1, countLoads(plan.left.value));
+  const right = Math.max(1, countLoads(plan.right.value));
+  const epilogue = elementLoads(plan);
+  let best: Blocking = { ra: 1, cn: 1 };
+  let least = Infinity;
+  for (let ra = 1; ra <= 4; ra++) {
+    for (let cn = 1; cn <= 12; cn++) {
+      const accumulators = s * ra * cn;
+      const loads = left * ra + right * cn;
+      if ((ra > 1 || cn > 1) && (accumulators > MAX_ACCUMULATORS || loads + epilogue * accumulators > MAX_STATIC_LOADS)) continue;
+      const tiles = Math.ceil(plan.size.rows / (s * ra)) * Math.ceil(plan.size.columns / (s * cn));
+      const cost = tiles * (accumulators + LOAD_COST * loads + STEP_COST);
+      if (cost < least) {
+        least = cost;
+        best = { ra, cn };
+      }
+    }
+  }
+  return best;
+}
+
+export function contractSubgroup(plan: ContractPlan, options: EmitOptions, s: number): { variant: WgslVariant; usesStep: boolean } {
+  const { ra, cn } = chooseBlocking(plan, s);
+  const rows = s * ra;
+  const columns = s * cn;
+  return buildVariant(plan.kernel, options, {
+    id: `subgroup${s}`,
+    workgroup: s,
+    features: ['subgroups'],
+    subgroupSize: s,
+    groups: (count) => tileCount(plan, rows, columns, count),
+    body: (w) => body(w, plan, s, ra, cn),
+  });
+}
+
+function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number): void {
+  const rows = s * ra;
+  const columns = s * cn;
+  const printer = new ExpressionPrinter(w);
+  const tile = writeTile(w, plan, rows, columns);
+  w.line('let l = i32(lane);');
+  const l = w.declare('l', s);
+  const batch = coordinates(plan, 'batch', tile.batch);
+  const lanesRows = Array.from({ length: ra }, (_, i) => indexIn(w, tile, 'row', plan.size.rows, rows, add(l, int(i * s))));
+  const lanesColumns = Array.from({ length: cn }, (_, j) =>
+    indexIn(w, tile, 'column', plan.size.columns, columns, add(l, int(j * s))),
+  );
+  const acc = (r: number, j: number): string => `a${r}_${j}`;
+  for (let r = 0; r < rows; r++) {
+    w.line(Array.from({ length: cn }, (_, j) => `var ${acc(r, j)} = 0.0f;`).join(' '));
+  }
+  const inner = plan.k[plan.k.length - 1]!;
+  outerLoops(w, plan, (outer) => {
+    for (const [from, to] of innerRanges(plan)) {
+      w.loop('k', to - from, (i) => {
+        const env = new Map([...batch, ...outer, [inner.name, add(i, int(from))] as const]);
+        const left = lanesRows.map((row) => printer.printNamed(element(plan.left, new Map([...env, ...coordinates(plan, 'rows', row)]))));
+        const right = lanesColumns.map((column) =>
+          printer.printNamed(element(plan.right, new Map([...env, ...coordinates(plan, 'columns', column)]))),
+        );
+        for (let r = 0; r < rows; r++) {
+          const x = w.let('x', `subgroupBroadcast(${left[Math.floor(r / s)]!.code}, ${r % s}u)`);
+          w.line(right.map((b, j) => `${acc(r, j)} = fma(${x}, ${b.code}, ${acc(r, j)});`).join(' '));
+        }
+      });
+    }
+  });
+  for (let r = 0; r < rows; r++) {
+    // Loads of the epilogue stand outside the guards: their indices are held inside the output.
+    const row = indexIn(w, tile, 'row', plan.size.rows, rows, int(r));
+    const stores = lanesColumns.map((column, j) => {
+      const env = new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', column)]);
+      printer.acc = { code: acc(r, j), wide: false, dtype: 'f32' };
+      const { at, values } = outputs(plan, env);
+      return { at, values: values.map((v) => printer.print(v)) };
+    });
+    const write = (): void => {
+      for (const [j, o] of stores.entries()) {
+        const put = (): void =>
+          plan.kernel.stores.forEach((st, n) => {
+            w.store(st.buf, o.at, o.values[n]!);
+          });
+        const end = tile.columnTail && (j + 1) * s > plan.size.columns % columns;
+        if (end || tile.columnBlock === null) w.block(`if (${tile.column0} + l + ${j * s} < ${tile.columnEnd})`, put, true);
+        else put();
+      }
+    };
+    if (tile.rowTail || tile.rowBlock === null) w.block(`if (${tile.row0} + ${r} < ${tile.rowEnd})`, write, true);
+    else write();
+  }
+}
+

@@ -1,0 +1,16 @@
+// Contractions: matrix products, convolutions and their gradients as implicit matrix products.
+import type { ContractKernel } from '../ir.ts';
+import type { WgslKernel } from '../targets.ts';
+import { planContract } from './contract-plan.ts';
+import { contractSubgroup } from './contract-subgroup.ts';
+import type { EmitOptions } from './module.ts';
+
+export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
+  const plan = planContract(kernel);
+  const built = [contractSubgroup(plan, options, 8)];
+  return {
+    variants: built.map((b) => b.variant),
+    usesStep: built.some((b) => b.usesStep),
+    outermost: plan.outermost,
+  };
+}
