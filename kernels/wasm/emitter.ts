@@ -75,7 +75,7 @@ export class Fn {
     if (then.endsWith('{')) this.depth++;
   }
   name(prefix: string): string {
-    return `${prefix}${this.names++}`;
+    return `${prefix}_${this.names++}`;
   }
   /** `let x: type = value;` in the body; returns x. */
   let(type: string, value: string, prefix = 'x'): string {
