@@ -4,6 +4,7 @@
 // computed inside its readers unless that would repeat work or bind too many buffers; a map that alone reads an anchor's
 // result becomes that anchor's epilogue.
 import { type Node, topological, typeOf, type Value } from '../dsl/graph.ts';
+import { operands as attentionOperands } from '../dsl/ops/attention.ts';
 import { numel } from '../dsl/types.ts';
 
 /** WebGPU's default limit of storage buffers in a stage, the step block's included. */
@@ -60,14 +61,26 @@ export function fuse(roots: readonly Value[]): Fusion {
     }
   };
 
+  const { epilogue, chains } = epilogues(order, users, rootNodes, notes);
+  const ends = new Map([...chains].map(([anchor, c]) => [c.last, { anchor, others: c.others }]));
+
   for (const n of order) {
     if (isLeaf(n)) {
       reads.set(n, { bufs: new Set([`${n.id}`]), cost: 0, heavy: false });
       continue;
     }
     if (isAnchor(n)) {
-      limit(n.inputs, MAX_BUFFERS - (n.op === 'attention' || n.op === 'attentionGrad' ? 2 : 1), 'its reader would bind too many buffers');
-      store(n, '');
+      const attention = n.op === 'attention' || n.op === 'attentionGrad';
+      // biases and group ids are read for every score: as plain tensors, not through index arithmetic
+      if (attention) for (const v of n.inputs.slice(3, attentionOperands(n.attrs).end)) store(beneath(v.node), 'read for every score');
+      limit(n.inputs, MAX_BUFFERS - (attention ? 2 : 1), 'its reader would bind too many buffers');
+      if (!epilogue.has(n)) store(n, '');
+      continue;
+    }
+    const end = ends.get(n);
+    if (end) {
+      limit([...end.anchor.inputs, ...end.others], MAX_BUFFERS - 1, 'its reader would bind too many buffers');
+      store(n, `epilogue of ${end.anchor.op}`);
       continue;
     }
     if (n.op === 'gather' && !isLeaf(n.inputs[0]!.node)) store(n.inputs[0]!.node, 'a gathered table is read at random');
@@ -90,7 +103,7 @@ export function fuse(roots: readonly Value[]): Fusion {
     }
   }
 
-  return { stored, ...epilogues(order, users, rootNodes, stored, of, notes), order, notes };
+  return { stored, epilogue, order, notes };
 }
 
 /** A small value that is expanded over a large one is computed once. */
@@ -130,39 +143,63 @@ function effectiveReaders(n: Node, users: ReadonlyMap<Node, Node[]>): Node[] {
   return [...out];
 }
 
-function epilogues(order: readonly Node[], users: ReadonlyMap<Node, Node[]>, roots: ReadonlySet<Node>, stored: Set<Node>, of: (v: Value) => Reads, notes: string[]): { epilogue: Map<Node, Node> } {
+/** The node under views that leave the order as it is. */
+function beneath(n: Node): Node {
+  let b = n;
+  while (b.op === 'view' && keepsOrder(b)) b = b.inputs[0]!.node;
+  return b;
+}
+
+interface Chain {
+  readonly last: Node;
+  /** What the epilogue reads besides the anchor. */
+  readonly others: readonly Value[];
+}
+
+/** Follows each anchor's result through maps that alone read it. */
+function epilogues(order: readonly Node[], users: ReadonlyMap<Node, Node[]>, roots: ReadonlySet<Node>, notes: string[]): { epilogue: Map<Node, Node>; chains: Map<Node, Chain> } {
   const epilogue = new Map<Node, Node>();
+  const chains = new Map<Node, Chain>();
   const claimed = new Set<Node>();
   for (const anchor of order) {
     if (anchor.op !== 'contract' && anchor.op !== 'reduce') continue;
-    const own = new Set(anchor.inputs.flatMap((v) => [...of(v).bufs]));
+    const size = numel(anchor.types[0]!);
     let last = anchor;
     let steps: Node[] = [];
-    for (let cur = anchor; ; ) {
-      if (roots.has(cur)) break;
+    const others: Value[] = [];
+    for (let cur = anchor; !roots.has(cur); ) {
       const next = users.get(cur) ?? [];
-      if (next.length !== 1) break;
-      const c = next[0]!;
-      if (claimed.has(c) || !(c.op === 'map' || (c.op === 'view' && keepsOrder(c)))) break;
-      if (numel(c.types[0]!) !== numel(anchor.types[0]!)) break;
-      for (const v of c.inputs) if (v.node !== cur) for (const b of of(v).bufs) own.add(b);
-      if (own.size > MAX_BUFFERS - 1) break;
+      const c = next[0];
+      if (next.length !== 1 || !c || claimed.has(c) || !(c.op === 'map' || (c.op === 'view' && keepsOrder(c)))) break;
+      if (numel(c.types[0]!) !== size) break;
+      const more = c.inputs.filter((v) => v.node !== cur && v.node.op !== 'scalar');
+      if (countSources([...anchor.inputs, ...others, ...more]) > MAX_BUFFERS - 1) break;
+      others.push(...more);
       steps.push(c);
       if (c.op === 'map') {
         last = c;
         for (const s of steps) claimed.add(s);
         steps = [];
       }
-      if (stored.has(c)) break;
       cur = c;
     }
     if (last === anchor) continue;
     epilogue.set(anchor, last);
-    stored.delete(anchor);
-    stored.add(last);
+    chains.set(anchor, { last, others });
     notes.push(`epilogue ${anchor.op} ${anchor.region} -> ${last.attrs.fn} ${last.region}`);
   }
-  return { epilogue };
+  return { epilogue, chains };
+}
+
+/** Buffers that values would bind if every multiply-read map were stored. */
+function countSources(values: readonly Value[]): number {
+  const found = new Set<string>();
+  const visit = (v: Value): void => {
+    if (v.node.op === 'view') visit(v.node.inputs[0]!);
+    else if (v.node.op !== 'scalar' && v.node.op !== 'iota') found.add(`${v.node.id}.${v.out}`);
+  };
+  values.forEach(visit);
+  return found.size;
 }
 
 /** Views that leave the row-major order as it is. */

@@ -3,6 +3,7 @@
 import { attributed, make, type Node, opOf, transform, typeOf, type Value } from '../dsl/graph.ts';
 import { key, linear, variable } from '../dsl/int.ts';
 import { concat } from '../dsl/ops/concat.ts';
+import type { ContractAttrs } from '../dsl/ops/contract.ts';
 import { scalarValue } from '../dsl/ops/leaf.ts';
 import { BINARY, isComparison, type MapAttrs, map, UNARY } from '../dsl/ops/map.ts';
 import { expandAs, view, viewCoords, type ViewStep } from '../dsl/ops/view.ts';
@@ -13,7 +14,6 @@ export function simplify(roots: readonly Value[]): Value[] {
   let now = [...roots];
   for (let round = 0; round < 8; round++) {
     const seen = new Map<string, Node>();
-    const ids = new Map<Node, number>();
     let changed = false;
     const next = transform(now, (n, original) => {
       const r = attributed({ region: original.region, site: original.site }, () => rule(n));
@@ -23,7 +23,7 @@ export function simplify(roots: readonly Value[]): Value[] {
       }
       // common subexpressions
       if (!opOf(n).unique) {
-        const k = `${n.op}|${opOf(n).print(n.attrs)}|${n.types.map(typeKey)}|${n.inputs.map((v) => `${ids.get(v.node)}.${v.out}`)}`;
+        const k = `${n.op}|${opOf(n).print(n.attrs)}|${n.types.map(typeKey)}|${n.inputs.map((v) => `${v.node.id}.${v.out}`)}`;
         const same = seen.get(k);
         if (same && same !== n) {
           changed = true;
@@ -31,7 +31,6 @@ export function simplify(roots: readonly Value[]): Value[] {
         }
         seen.set(k, n);
       }
-      ids.set(n, ids.size);
       return n.types.map((_, out) => ({ node: n, out }));
     });
     now = next;
@@ -53,9 +52,37 @@ function rule(n: Node): Value[] | null {
       return viewRule(n);
     case 'concat':
       return concatRule(n);
+    case 'contract':
+      return productRule(n);
     default:
       return null;
   }
+}
+
+/** A contract that sums over nothing is a product of two expanded tensors. */
+function productRule(n: Node): Value[] | null {
+  const at = n.attrs as ContractAttrs;
+  const size = new Map(at.vars.map((v) => [v.name, v.size]));
+  if (at.vars.some((v) => v.size > 1 && !at.out.includes(v.name))) return null;
+  const sides = [at.a, at.b].map((list, i) => {
+    let v = n.inputs[i]!;
+    // one axis per variable of the output, in its order; variables of size 1 have nothing to say
+    for (let d = list.length - 1; d >= 0; d--) {
+      const ix = list[d]!;
+      const long = ix.terms.filter((t) => size.get(t.var)! > 1);
+      const axis = typeOf(v).axes[d]!;
+      if (axis.size === 1 && long.length === 0 && ix.offset === 0) v = make(view, [v], { s: 'squeeze', axis: d });
+      else if (long.length !== 1 || long[0]!.coef !== 1 || ix.offset !== 0 || axis.size !== size.get(long[0]!.var)) return null;
+    }
+    const names = list.flatMap((ix) => ix.terms.filter((t) => size.get(t.var)! > 1).map((t) => t.var));
+    if (new Set(names).size !== names.length) return null;
+    v = make(view, [v], { s: 'rename', names });
+    const order = at.out.filter((o) => names.includes(o)).map((o) => names.indexOf(o));
+    if (order.some((o, k) => o !== k)) v = make(view, [v], { s: 'permute', order });
+    return expandAs(v, n.types[0]!);
+  });
+  const [a, b] = sides;
+  return a && b ? [make(map, [a, b], { fn: 'mul' })] : null;
 }
 
 /** The number that a value is everywhere, or null. */
@@ -70,7 +97,7 @@ function mapRule(n: Node): Value[] | null {
   const { fn, dtype } = n.attrs as MapAttrs;
   const t = n.types[0]!;
   const c = n.inputs.map(constantOf);
-  const all = (x: number): Value[] => [expandAs(scalarValue(t.dtype === 'f32' ? Math.fround(x) : x, t.dtype), t)];
+  const all = (x: number): Value[] => [expandAs(scalarValue(x, t.dtype), t)];
   if (c.every((x) => x !== null)) {
     if (fn in UNARY) return all(UNARY[fn as UnaryOp](c[0]!));
     if (fn in BINARY && (t.dtype === 'f32' || isComparison(fn))) return all(BINARY[fn as BinaryOp](c[0]!, c[1]!));
