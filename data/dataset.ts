@@ -133,9 +133,10 @@ function listedCase(root: string, item: unknown, n: number): Case {
 
 function paired(imageDir: string, images: string[], labelDir: string, labels: string[], suffix = /$^/): Case[] {
   const byName = new Map(labels.map((f) => [stem(f).replace(suffix, ''), f]));
+  const named = new Set(byName.keys());
   const cases = images.map((file): Case => {
     const channel = /_(\d{4})$/.exec(stem(file));
-    if (channel && channel[1] !== '0000' && byName.has(stem(file).slice(0, -5))) {
+    if (channel && channel[1] !== '0000' && named.has(stem(file).slice(0, -5))) {
       throw new DataError('dataset-channels', 'These images have several channels.', {
         found: `${file} beside channel _0000`,
         expected: 'one CT volume per case',

@@ -28,7 +28,7 @@ export function gunzipCapped(bytes: Uint8Array, headLength: number, limit: (head
   let held = 0;
   let cap = -1;
   let out: Uint8Array | undefined;
-  let members = 0;
+  let members = 1;
   const inflater = new Gunzip((chunk) => {
     if (out) {
       if (held + chunk.length > cap) throw bomb(held + chunk.length, cap, bytes.length);
@@ -46,6 +46,7 @@ export function gunzipCapped(bytes: Uint8Array, headLength: number, limit: (head
       out.set(head);
     }
   });
+  // Called for the second member and later ones.
   inflater.onmember = () => {
     members++;
   };
@@ -64,7 +65,7 @@ export function gunzipCapped(bytes: Uint8Array, headLength: number, limit: (head
     });
   }
   const content = out ? out.subarray(0, held) : joined(pieces, held);
-  if (members <= 1) checkTrailer(bytes, content);
+  if (members === 1) checkTrailer(bytes, content);
   return content;
 }
 
