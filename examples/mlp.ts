@@ -38,7 +38,7 @@ export default model<Settings>({
         classify: {
           inputs: { x },
           run({ x }) {
-            const logits = network(x!, s, false);
+            const logits = network(x, s, false);
             return { logits, labels: logits.argmax('c') };
           },
         },
@@ -48,9 +48,9 @@ export default model<Settings>({
           loss: 'loss',
           optimizer: adamW({ lr: s.lr, weightDecay: 1e-4 }),
           run({ x, labels }) {
-            const logits = network(x!, s, true);
-            const correct = logits.argmax('c').eq(labels!).cast('f32');
-            return { loss: crossEntropy(logits, labels!), accuracy: correct.mean('b') };
+            const logits = network(x, s, true);
+            const correct = logits.argmax('c').eq(labels).cast('f32');
+            return { loss: crossEntropy(logits, labels), accuracy: correct.mean('b') };
           },
         },
       },

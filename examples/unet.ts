@@ -97,7 +97,7 @@ export default model<Settings>({
         /** volume [b c d h w], 0..1 -> logits [b k d h w] */
         logits: {
           inputs: { volume },
-          run: ({ volume }) => ({ logits: unet(volume!, s).rename({ c: 'k' }).permute('b k d h w') }),
+          run: ({ volume }) => ({ logits: unet(volume, s).rename({ c: 'k' }).permute('b k d h w') }),
         },
         /** volume [b c d h w] and label [b 1 d h w], class indices -> loss: Dice + cross-entropy */
         segment: {
@@ -105,7 +105,7 @@ export default model<Settings>({
           loss: 'loss',
           optimizer: adamW({ lr: s.lr, weightDecay: 1e-5 }),
           schedule: { kind: 'warmupCosine', warmup: s.warmup, total: s.steps },
-          run: ({ volume, label }) => ({ loss: diceCELoss(unet(volume!, s), label!.squeeze('c')) }),
+          run: ({ volume, label }) => ({ loss: diceCELoss(unet(volume, s), label.squeeze('c')) }),
         },
       },
     };
