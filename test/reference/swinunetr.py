@@ -1,6 +1,6 @@
 """Goldens of SwinUNETR from MONAI in float64: logits, loss and every parameter's gradient; test/golden/swinunetr/.
 
-    python test/reference/swinunetr.py            # all of them: about half an hour on two cores, 14 GB for the largest
+    python test/reference/swinunetr.py            # all of them: about half an hour on two cores, 16 GB of memory for the largest
     python test/reference/swinunetr.py f12-64     # those whose name starts so
 """
 
@@ -29,10 +29,19 @@ TRAINED = [
     Config(merging="mergingv2", use_v2=True, seed=9),
     Config(size=(64, 96, 64), seed=6),
     Config(size=(64, 96, 64), use_v2=True),
+    Config(size=(64, 96, 64), merging="legacy", seed=6),
+    Config(size=(64, 96, 64), merging="legacy", use_v2=True),
+    Config(size=(64, 96, 64), merging="mergingv2", seed=6),
+    Config(size=(64, 96, 64), merging="mergingv2", use_v2=True),
     Config(feature_size=24, seed=3),
     Config(feature_size=24, use_v2=True, seed=4),
     Config(feature_size=24, merging="legacy", seed=8),
+    Config(feature_size=24, merging="legacy", use_v2=True, seed=4),
+    Config(feature_size=24, merging="mergingv2", seed=3),
+    Config(feature_size=24, merging="mergingv2", use_v2=True, seed=4),
     Config(feature_size=24, size=(96, 96, 96), seed=3),
+    Config(feature_size=24, size=(96, 96, 96), use_v2=True, seed=3),
+    Config(feature_size=24, size=(96, 96, 96), merging="legacy", seed=3),
 ]
 FORWARD_ONLY = [Config(feature_size=48, size=(96, 96, 96))]
 
@@ -42,8 +51,8 @@ VERSIONS = {"torch": torch.__version__.split("+")[0], "monai": monai.__version__
 def trained(config: Config) -> None:
     start = time.time()
     values = run(config)
-    # Float32 beside it where memory and time allow: how far rounding alone carries each gradient.
-    single = run(config, torch.float32) if config.feature_size * config.size[0] <= 24 * 64 else {}
+    gc.collect()
+    single = run(config, torch.float32)  # beside it: how far rounding alone carries each gradient
     gradients = {k: v for k, v in values.items() if k.startswith("grad.")}
     total = sum(float(g.square().sum()) for g in gradients.values()) ** 0.5
     golden.write(
@@ -56,8 +65,8 @@ def trained(config: Config) -> None:
             "loss": golden.number(values["loss"], 12),
             "gradientNorm": golden.number(total),
             "tensors": {
-                "logits": golden.summary(values["logits"], "b c d h w", single.get("logits")),
-                **{k: golden.summary(g, None, single.get(k)) for k, g in gradients.items()},
+                "logits": golden.summary(values["logits"], "b c d h w", single["logits"]),
+                **{k: golden.summary(g, None, single[k]) for k, g in gradients.items()},
             },
         },
     )
@@ -117,6 +126,49 @@ def layers(config: Config) -> None:
     )
 
 
+def training(config: Config, steps: int = 5) -> None:
+    """Losses and global gradient norms of a few AdamW steps on one batch, and the change of some parameters."""
+    settings = {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 1e-5}
+    seen = {}
+    for dtype in (torch.float64, torch.float32):
+        model = build(config, dtype)
+        start = {name: p.detach().clone() for name, p in model.named_parameters()}
+        optimizer = torch.optim.AdamW(model.parameters(), **settings)
+        losses, norms = [], []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            losses.append(golden.number(run(config, dtype, model=model)["loss"], 12))
+            norms.append(golden.number(sum(p.grad.double().square().sum() for p in model.parameters()) ** 0.5))
+            optimizer.step()
+        changes = {name: p.detach().double() - start[name].double() for name, p in model.named_parameters()}
+        seen[dtype] = losses, norms, changes
+    double, single = seen[torch.float64], seen[torch.float32]
+    golden.write(
+        f"swinunetr/{config.name}-training.json",
+        {
+            "config": config.to_json(),
+            "versions": VERSIONS,
+            "dtype": "float64",
+            "optimizer": {"name": "AdamW", **settings},
+            "losses": double[0],
+            "gradientNorms": double[1],
+            "torchFloat32": {"losses": single[0], "gradientNorms": single[1]},
+            # Value after the last step less the start.
+            "tensors": {f"change.{k}": golden.summary(v, None, single[2][k]) for k, v in double[2].items() if k in CHANGES},
+        },
+    )
+
+
+CHANGES = (
+    "swinViT.patch_embed.proj.weight",
+    "swinViT.layers2.0.blocks.1.attn.qkv.weight",
+    "swinViT.layers3.0.downsample.norm.weight",
+    "encoder1.layer.conv1.conv.weight",
+    "decoder3.conv_block.conv1.conv.weight",
+    "out.conv.conv.bias",
+)
+
+
 def main(prefix: str = "") -> None:
     for config in TRAINED:
         if config.name.startswith(prefix):
@@ -125,6 +177,9 @@ def main(prefix: str = "") -> None:
     for config in (TRAINED[0], TRAINED[3]):
         if config.name.startswith(prefix):
             layers(config)
+    for config in TRAINED[:2]:
+        if config.name.startswith(prefix):
+            training(config)
     for config in FORWARD_ONLY:
         if config.name.startswith(prefix):
             forward_only(config)
