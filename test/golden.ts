@@ -54,6 +54,16 @@ export interface ModelGolden {
   readonly tensors: Readonly<Record<string, TensorGolden>>;
 }
 
+/** `…-training`: AdamW steps on one batch; `tensors` are `change.NAME`, a parameter after the last step less its start. */
+export interface TrainingGolden extends Pick<ModelGolden, 'config' | 'dtype' | 'tensors'> {
+  /** lr, betas, eps, weight_decay in PyTorch's names. */
+  readonly optimizer: Readonly<Record<string, unknown>>;
+  /** One a step, before its update. */
+  readonly losses: readonly number[];
+  readonly gradientNorms: readonly number[];
+  readonly torchFloat32: { readonly losses: readonly number[]; readonly gradientNorms: readonly number[] };
+}
+
 export interface Comparison {
   /** |values - golden| / max(|golden|, floor), L2: exact against a whole tensor, else estimated. */
   readonly relL2: number;
