@@ -369,6 +369,60 @@ export function convConcat(size: readonly [number, number, number], c0: number, 
   return sample(kernel);
 }
 
+/** Depthwise convolution: y[d h w c] = sum over taps of x[d+kd … c] * weight[kd kh kw c]. No matrix multiplication. */
+function depthwise(size: readonly [number, number, number], c: number): Sample {
+  const s = conv({ size, ci: 1, co: c });
+  const k = s.kernel as ContractKernel;
+  const x = [...size, c];
+  const w = [3, 3, 3, c];
+  const kernel: ContractKernel = {
+    ...k,
+    name: `depthwise c${c} ${size.join('×')}`,
+    pattern: 'depthwise',
+    bufs: number([{ ...k.bufs[0]!, size: product(x) }, k.bufs[1]!, k.bufs[2]!]),
+    out: ['d', 'h', 'w', 'co'],
+    batch: ['co'],
+    m: ['d', 'h', 'w'],
+    n: [],
+    k: ['kd', 'kh', 'kw'],
+    a: {
+      value: load(0, axes(x)),
+      axes: [
+        ...spatial.map((v, i) => affine(size[i]!, -1, [v, 1] as [string, number], [`k${v}`, 1] as [string, number])),
+        affine(c, 0, ['co', 1]),
+      ],
+    },
+    b: { value: load(1, axes(w)), axes: ['kd', 'kh', 'kw', 'co'].map((v, i) => affine(w[i]!, 0, [v, 1])) },
+  };
+  return sample(kernel);
+}
+
+/** Transposed convolution with kernel 2 and stride 2 as one contract: y[d p h q w r co], columns p q r co around the rows. */
+function upsample(size: readonly [number, number, number], ci: number, co: number): Sample {
+  const [d, h, w] = size;
+  const x = [d, h, w, ci];
+  const wt = [ci, 2, 2, 2, co];
+  const kernel: ContractKernel = {
+    ...base(
+      `upsample ${ci}→${co} ${size.join('×')}`,
+      [buf('x', product(x)), buf('weight', product(wt)), buf('y', product(size) * 8 * co, 'write')],
+      2 * product(size) * product(wt),
+    ),
+    kind: 'contract',
+    pattern: 'matmul',
+    vars: new Map(Object.entries({ d, h, w, p: 2, q: 2, r: 2, co, ci })),
+    out: ['d', 'p', 'h', 'q', 'w', 'r', 'co'],
+    batch: [],
+    m: ['d', 'h', 'w'],
+    n: ['p', 'q', 'r', 'co'],
+    k: ['ci'],
+    a: { value: load(0, axes(x)), axes: ['d', 'h', 'w', 'ci'].map((v, i) => affine(x[i]!, 0, [v, 1])) },
+    b: { value: load(1, axes(wt)), axes: ['ci', 'p', 'q', 'r', 'co'].map((v, i) => affine(wt[i]!, 0, [v, 1])) },
+    stores: [{ buf: 2, value: acc }],
+  };
+  return sample(kernel);
+}
+
 // Maps and reductions --------------------------------------------------------------------------------------------------
 
 /** Every scalar function on one row of values. */
@@ -640,6 +694,21 @@ export const samples: readonly Sample[] = [
   convWeightGrad({ size: [4, 5, 6], ci: 1, co: 12 }),
   convConcat([3, 4, 5], 8, 12, 16),
   convConcat([3, 4, 5], 6, 5, 9),
+  // Sizes past one block of rows, of columns or of the summed variable.
+  matmul(601, 40, 24, { gelu: true }),
+  matmul(1030, 9, 17, { transposeB: true, bias: true }),
+  matmul(24, 1001, 40, { transposeA: true }),
+  matmul(7, 1200, 5, { transposeA: true, transposeB: true, batch: 2 }),
+  matmul(8, 200, 160),
+  conv({ size: [9, 11, 13], ci: 4, co: 8, b: 2, prologue: true }),
+  conv({ size: [13, 19, 9], ci: 3, co: 10, stride: 2, bias: true }),
+  conv({ size: [11, 12, 13], ci: 1, co: 9 }),
+  convDataGrad({ size: [9, 10, 11], ci: 9, co: 6 }),
+  convWeightGrad({ size: [7, 11, 13], ci: 6, co: 9, b: 2, prologue: true }),
+  convWeightGrad({ size: [2, 3, 5], ci: 40, co: 72 }),
+  depthwise([3, 4, 5], 6),
+  upsample([3, 4, 5], 7, 12),
+  upsample([8, 9, 9], 5, 6),
   functions(67),
   functions(1),
   padRoll(4, 5, 3, 8),

@@ -59,8 +59,8 @@ export interface Plan {
 }
 
 /** Names of the variables that hold a block's number. */
-export const CUT_M = '@m';
-export const CUT_K = '@k';
+export const CUT_M = '#m';
+export const CUT_K = '#k';
 /** A k or m variable inside a block: its value is block * step + local. */
 export const localName = (name: string): string => `@${name}`;
 

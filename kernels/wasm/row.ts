@@ -30,9 +30,15 @@ const CUTS = 4;
 
 export function emitRow(row: Row, cuts = 0): void {
   const guard = firstGuard(row.values);
-  if (!guard || cuts >= CUTS) return emitLoops(row);
+  if (!guard || cuts >= CUTS) {
+    emitLoops(row);
+    return;
+  }
   const fixed = guard.conds.filter((c) => !usesVar(c.e, row.v));
-  if (fixed.length > 0) return branch(row, fixed, cuts);
+  if (fixed.length > 0) {
+    branch(row, fixed, cuts);
+    return;
+  }
   const c = guard.conds[0]!;
   const slope = coefficient(c.e, row.v);
   if (slope === 1 || slope === -1) cut(row, c, slope, cuts);
