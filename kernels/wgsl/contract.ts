@@ -3,11 +3,12 @@ import type { ContractKernel } from '../ir.ts';
 import type { WgslKernel } from '../targets.ts';
 import { planContract } from './contract-plan.ts';
 import { contractSubgroup } from './contract-subgroup.ts';
+import { contractTiled } from './contract-tiled.ts';
 import type { EmitOptions } from './module.ts';
 
 export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
   const plan = planContract(kernel);
-  const built = [contractSubgroup(plan, options, 8)];
+  const built = [contractSubgroup(plan, options, 8), contractTiled(plan, options)];
   return {
     variants: built.map((b) => b.variant),
     usesStep: built.some((b) => b.usesStep),

@@ -1,0 +1,262 @@
+// Contraction by workgroup-memory tiles: WebGPU's defaults alone.
+//
+// A workgroup of tx × ty threads computes (4 * q * ty) rows × (4 * tx) columns; each thread has 4 * q rows of one vec4
+// of columns in registers. Both operands' tiles of DEPTH k steps lie in workgroup memory as vec4s along rows and along
+// columns, so that a step reads q + 1 vectors for 16 q multiply-adds, whatever the operands' orientation in memory;
+// prologues are evaluated once per element of the tile, when it is filled.
+import { type Expr, lit, walk, when } from '../expr.ts';
+import { add, type Int, int, mul, unlinear } from '../int.ts';
+import type { LoopVar, Operand } from '../ir.ts';
+import type { WgslVariant } from '../targets.ts';
+import { type ContractPlan, coordinates, countLoads, element, outputs, type Role, tileCount, writeTile } from './contract-plan.ts';
+import { canWiden, ExpressionPrinter } from './expression.ts';
+import { LANE, lanes, laneVar } from './lanes.ts';
+import { buildVariant, type EmitOptions } from './module.ts';
+import { usesLane, type Value, type Writer } from './writer.ts';
+
+const THREADS = 128;
+const MAX_STATIC_LOADS = 60;
+
+interface Blocking {
+  readonly tx: number;
+  readonly ty: number;
+  /** Row vectors per thread. */
+  readonly q: number;
+  /** k steps per tile. */
+  readonly depth: number;
+}
+
+function chooseBlocking(plan: ContractPlan, kSize: number): Blocking {
+  const columns = Math.ceil(plan.size.columns / 4);
+  // The widest of the widths that waste fewest columns.
+  let tx = 1;
+  let least = Infinity;
+  for (let t = 1; t <= 16; t++) {
+    const waste = Math.ceil(columns / t) * t;
+    if (waste <= least) {
+      least = waste;
+      tx = t;
+    }
+  }
+  const rows = Math.ceil(plan.size.rows / 4);
+  const q = rows > 16 && tx > 1 ? 2 : 1;
+  const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, rows / q)));
+  const ty = Math.min(wanted, 2 ** Math.floor(Math.log2(THREADS / tx)));
+  // The deepest tile whose filling keeps to the static loads that compile quickly.
+  const left = Math.max(1, countLoads(plan.left.value));
+  const right = Math.max(1, countLoads(plan.right.value));
+  const loads = (depth: number): number =>
+    4 * (left * Math.ceil((q * ty * depth) / (tx * ty)) + right * Math.ceil((tx * depth) / (tx * ty)));
+  let depth = kSize >= 16 ? 16 : 2 ** Math.ceil(Math.log2(kSize));
+  while (depth > 1 && loads(depth) > MAX_STATIC_LOADS) depth /= 2;
+  return { tx, ty, q, depth };
+}
+
+/** The innermost sum variables taken together, so that a tile has enough steps to fill. */
+function flattenInner(plan: ContractPlan): { outer: readonly LoopVar[]; inner: readonly LoopVar[]; size: number } {
+  let at = plan.k.length;
+  let size = 1;
+  while (at > 0 && size < 16) size *= plan.k[--at]!.size;
+  return { outer: plan.k.slice(0, at), inner: plan.k.slice(at), size };
+}
+
+export function contractTiled(plan: ContractPlan, options: EmitOptions): { variant: WgslVariant; usesStep: boolean } {
+  const k = flattenInner(plan);
+  const blocking = chooseBlocking(plan, k.size);
+  const { tx, ty, q, depth } = blocking;
+  const rows = 4 * q * ty;
+  const columns = 4 * tx;
+  return buildVariant(plan.kernel, options, {
+    id: 'default',
+    workgroup: tx * ty,
+    groups: (count) => tileCount(plan, rows, columns, count),
+    declarations: [
+      `var<workgroup> left: array<vec4<f32>, ${(depth * rows) / 4}>;`,
+      `var<workgroup> right: array<vec4<f32>, ${(depth * columns) / 4}>;`,
+    ],
+    workgroupBytes: 4 * depth * (rows + columns),
+    body: (w) => body(w, plan, k, blocking),
+  });
+}
+
+/** Four consecutive rows or columns: as one regular index over LANE, or one by one. */
+type Quad = { readonly wide: Int } | { readonly each: readonly Int[] };
+
+function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>, blocking: Blocking): void {
+  const { tx, ty, q, depth } = blocking;
+  const rows = 4 * q * ty;
+  const columns = 4 * tx;
+  const printer = new ExpressionPrinter(w);
+  const tile = writeTile(w, plan, rows, columns);
+  const batch = coordinates(plan, 'batch', tile.batch);
+  w.line(`let tx = i32(local % ${tx}u);`);
+  w.line(`let ty = i32(local / ${tx}u);`);
+  const x = w.declare('tx', tx);
+  const y = w.declare('ty', ty);
+
+  /** The quad at `offset` quads from the tile's start, held inside the slab. */
+  const quad = (role: 'rows' | 'columns', offset: Int): Quad => {
+    const name = role === 'rows' ? 'row' : 'column';
+    const size = plan.size[role];
+    const width = role === 'rows' ? rows : columns;
+    const block = role === 'rows' ? tile.rowBlock : tile.columnBlock;
+    const tail = role === 'rows' ? tile.rowTail : tile.columnTail;
+    const step = plan.cut?.role === role ? plan.cut.inner : size;
+    if (block && !tail) return { wide: add(mul(add(mul(block, width / 4), offset), 4), laneVar) };
+    if (size % 4 === 0 && step % 4 === 0) {
+      const at = w.fresh('q');
+      w.line(`let ${at} = min(${name}0 / 4 + ${w.int(offset)}, ${name}_end / 4 - 1);`);
+      return { wide: add(mul(w.declare(at, size / 4), 4), laneVar) };
+    }
+    const first = w.named(offset);
+    return {
+      each: [0, 1, 2, 3].map((c) => {
+        const at = w.fresh('q');
+        w.line(`let ${at} = min(${name}0 + ${first} * 4 + ${c}, ${name}_end - 1);`);
+        return w.declare(at, size);
+      }),
+    };
+  };
+
+  const acc = (r: number): string => `acc${r}`;
+  for (let r = 0; r < 4 * q; r++) w.line(`var ${acc(r)} = vec4<f32>();`);
+
+  // Filling: units of (quad, k step) dealt to the threads, neighbours along what is contiguous in memory.
+  const threads = tx * ty;
+  const units = (role: 'rows' | 'columns', operand: Operand) => {
+    const quads = (role === 'rows' ? rows : columns) / 4;
+    const total = quads * depth;
+    const alongK = !contiguousAlong(plan, operand, role);
+    return Array.from({ length: Math.ceil(total / threads) }, (_, i) => {
+      const u = w.fresh('unit');
+      w.line(`let ${u} = i32(local) + ${i * threads};`);
+      const unit = w.declare(u, Math.max(2, (i + 1) * threads));
+      const [at, step] = alongK ? split(unit, depth) : split(unit, quads).reverse();
+      const where = quad(role, w.declare(w.let('q', w.int(at!)), quads));
+      const whole = (i + 1) * threads <= total;
+      return { step: w.declare(w.let('step', w.int(step!)), depth), at: w.named(at!), where, guard: whole ? null : `${u} < ${total}` };
+    });
+  };
+  const left = units('rows', plan.left);
+  const right = units('columns', plan.right);
+
+  const fill = (name: 'left' | 'right', list: typeof left, env: Map<string, Int>, base: Int): void => {
+    const [operand, role] = name === 'left' ? ([plan.left, 'rows'] as const) : ([plan.right, 'columns'] as const);
+    const quads = (role === 'rows' ? rows : columns) / 4;
+    for (const u of list) {
+      const put = (): void => {
+        const at = add(base, u.step);
+        const inner = unlinear(
+          at,
+          k.inner.map((v) => v.size),
+        );
+        const sums: [string, Int][] = k.inner.map((v, i) => [v.name, inner[i]!]);
+        const value = (index: Int): Expr =>
+          when(
+            [{ e: at, lo: 0, hi: k.size }],
+            element(operand, new Map([...env, ...sums, ...coordinates(plan, role, index)])),
+            lit(0),
+          );
+        let code: string;
+        if ('wide' in u.where && canWiden(value(u.where.wide))) code = printer.printWide(value(u.where.wide)).code;
+        else {
+          const each = 'each' in u.where ? u.where.each : [0, 1, 2, 3].map((c) => lane((u.where as { wide: Int }).wide, c));
+          code = `vec4<f32>(${each.map((index) => printer.printNamed(value(index)).code).join(', ')})`;
+        }
+        w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${code};`);
+      };
+      if (u.guard) w.block(`if (${u.guard})`, put, true);
+      else put();
+    }
+  };
+
+  const loops = (n: number, env: Map<string, Int>): void => {
+    if (n < k.outer.length) {
+      w.loop('k', k.outer[n]!.size, (i) => loops(n + 1, new Map([...env, [k.outer[n]!.name, i]])));
+      return;
+    }
+    w.loop('kt', Math.ceil(k.size / depth), (block) => {
+      const base = mul(block, depth);
+      fill('left', left, env, base);
+      fill('right', right, env, base);
+      w.line('workgroupBarrier();');
+      w.block(`for (var s = 0; s < ${Math.min(depth, k.size)}; s += 1)`, () => {
+        w.line(`let b = right[s * ${tx} + tx];`);
+        for (let i = 0; i < q; i++) {
+          w.line(`let a${i} = left[s * ${rows / 4} + ty * ${q} + ${i}];`);
+          for (let c = 0; c < 4; c++) {
+            const name = acc(4 * i + c);
+            w.line(`${name} = fma(vec4<f32>(a${i}.${'xyzw'[c]}), b, ${name});`);
+          }
+        }
+      });
+      w.line('workgroupBarrier();');
+    });
+  };
+  loops(0, new Map(batch));
+
+  const column = quad('columns', x);
+  for (let r = 0; r < 4 * q; r++) {
+    const rowQuad = quad('rows', add(mul(y, q), int(Math.floor(r / 4))));
+    const row = 'wide' in rowQuad ? lane(rowQuad.wide, r % 4) : rowQuad.each[r % 4]!;
+    const at = (index: Int) => outputs(plan, new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', index)]));
+    const guards: string[] = [];
+    if (tile.rowTail || tile.rowBlock === null) guards.push(`row0 + ty * ${4 * q} + ${r} < row_end`);
+    const bounded = tile.columnTail || tile.columnBlock === null;
+    const guarded = (list: string[], put: () => void): void => (list.length ? w.block(`if (${list.join(' && ')})`, put, true) : put());
+    if ('wide' in column) {
+      const o = at(column.wide);
+      if (lanes(o.at)?.coef === 1 && o.values.every(canWiden)) {
+        printer.acc = { code: acc(r), wide: true, dtype: 'f32' };
+        const values = o.values.map((v) => printer.printNamed(v, true));
+        if (bounded) guards.push('column0 + tx * 4 < column_end');
+        guarded(guards, () => store(w, plan, o.at, values));
+        continue;
+      }
+    }
+    const each = 'each' in column ? column.each : [0, 1, 2, 3].map((c) => lane((column as { wide: Int }).wide, c));
+    each.forEach((index, c) => {
+      const o = at(index);
+      printer.acc = { code: `${acc(r)}.${'xyzw'[c]}`, wide: false, dtype: 'f32' };
+      const values = o.values.map((v) => printer.print(v));
+      guarded(bounded ? [...guards, `column0 + tx * 4 + ${c} < column_end`] : guards, () => store(w, plan, o.at, values));
+    });
+  }
+}
+
+function store(w: Writer, plan: ContractPlan, at: Int, values: readonly Value[]): void {
+  plan.kernel.stores.forEach((s, i) => {
+    w.store(s.buf, at, values[i]!);
+  });
+}
+
+/** [index / n, index % n] */
+const split = (index: Int, n: number): Int[] => unlinear(index, [2 ** 20, n]);
+
+/** A regular index at one lane. */
+function lane(e: Int, c: number): Int {
+  const l = lanes(e)!;
+  return add(l.base, int(l.coef * c));
+}
+
+/** Whether neighbouring rows (columns) of the operand are neighbours in memory. */
+function contiguousAlong(plan: ContractPlan, operand: Operand, role: Role): boolean {
+  const index = add(mul({ k: 'var', name: '@quad', size: Math.max(2, Math.ceil(plan.size[role] / 4)) }, 4), laneVar);
+  const env = new Map<string, Int>(coordinates(plan, role, index));
+  for (const v of plan.k) env.set(v.name, { k: 'var', name: v.name, size: Math.max(2, v.size) });
+  let along = 0;
+  walk(element(operand, env), (e) => {
+    if (e.k !== 'load' || !usesLane(e.index)) return;
+    const l = lanes(e.index);
+    if (l?.coef === 1 || (!l && plan.vars[role][plan.vars[role].length - 1]!.size > 1)) along += strideOne(e.index) ? 1 : 0;
+  });
+  return along > 0;
+}
+
+/** Whether the index moves by one with LANE somewhere (also through irregular coordinates). */
+function strideOne(e: Int): boolean {
+  const l = lanes(e);
+  if (l) return l.coef === 1;
+  if (e.k === 'add') return strideOne(e.a) || strideOne(e.b);
+  return e.k === 'var' ? e.name === LANE : e.k === 'mod' || e.k === 'div';
+}
