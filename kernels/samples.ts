@@ -734,5 +734,6 @@ export const samples: readonly Sample[] = [
     attention(part, { g: 4, h: 3, n: 27, e: 16, masked: true, parts: 2 }),
     attention(part, { g: 3, h: 2, n: 8, e: 8, bias: false, parts: 2 }),
     attention(part, { g: 1, h: 1, n: 13, e: 5, parts: 1 }),
+    attention(part, { g: 1, h: 2, n: 71, e: 8, masked: true }),
   ]),
 ];

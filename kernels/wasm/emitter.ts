@@ -6,7 +6,7 @@
 import type { Kernel } from '../ir.ts';
 
 const bits = new DataView(new ArrayBuffer(4));
-const f32Bits = (v: number): number => {
+export const f32Bits = (v: number): number => {
   bits.setFloat32(0, v);
   return bits.getUint32(0);
 };
