@@ -1,0 +1,78 @@
+// An opened artifact: its manifest, checked, and its other files, each verified against its SHA-256 when it is used.
+import { bytes, messageOf, T3dcError } from './errors.ts';
+import { FORMAT, type Manifest } from './manifest.ts';
+import { type ArtifactSource, openSource } from './source.ts';
+
+export interface Artifact {
+  readonly name: string;
+  readonly manifest: Manifest;
+  /** A file's verified bytes. Throws T3dcError 'bad-artifact'. */
+  file(path: string): Promise<Uint8Array>;
+  text(path: string): Promise<string>;
+}
+
+/** Throws T3dcError 'bad-artifact' when the artifact is unreadable, incomplete or of another format. */
+export async function openArtifact(from: ArtifactSource): Promise<Artifact> {
+  const source = await openSource(from);
+  const manifest = parse(source.name, await source.read('manifest.json'));
+  const file = async (path: string): Promise<Uint8Array> => {
+    const entry = manifest.files[path];
+    if (!entry)
+      throw new T3dcError('bad-artifact', `${source.name}: manifest.json lists no file ${path}`, {
+        hint: 'Build the artifact again.',
+      });
+    const found = await source.read(path);
+    if (found.byteLength !== entry.bytes)
+      throw new T3dcError('bad-artifact', `${source.name}: ${path} has the wrong size`, {
+        found: bytes(found.byteLength),
+        expected: bytes(entry.bytes),
+        hint: 'The file is truncated or altered; fetch or build the artifact again.',
+      });
+    const digest = await sha256(found);
+    if (digest !== entry.sha256)
+      throw new T3dcError('bad-artifact', `${source.name}: ${path} is not the file that was built`, {
+        found: `SHA-256 ${digest}`,
+        expected: entry.sha256,
+        hint: 'The file was altered; fetch or build the artifact again.',
+      });
+    return found;
+  };
+  return { name: source.name, manifest, file, text: async (path) => new TextDecoder().decode(await file(path)) };
+}
+
+/** Lower-case hexadecimal. */
+export async function sha256(data: Uint8Array): Promise<string> {
+  if (!globalThis.crypto?.subtle)
+    throw new T3dcError('bad-artifact', 'files cannot be verified: crypto.subtle is not available here', {
+      hint: 'Serve the page over https or from localhost.',
+    });
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data as BufferSource));
+  return Array.from(digest, (b) => b.toString(16).padStart(2, '0')).join('');
+}
+
+function parse(name: string, data: Uint8Array): Manifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data));
+  } catch (e) {
+    throw new T3dcError('bad-artifact', `${name}: manifest.json is not JSON: ${messageOf(e)}`, {
+      hint: 'The file is truncated or altered; build the artifact again.',
+      cause: e,
+    });
+  }
+  const m = json as Partial<Manifest> | null;
+  if (typeof m !== 'object' || m === null || m.format !== FORMAT)
+    throw new T3dcError('bad-artifact', `${name}: this runtime does not read this artifact format`, {
+      found: `format ${(m as { format?: unknown } | null)?.format}`,
+      expected: `format ${FORMAT}`,
+      hint: 'Build the artifact with the t3dc version of this runtime.',
+    });
+  for (const key of ['model', 'entries', 'wasm', 'requires', 'files'] as const)
+    if (typeof m[key] !== 'object' || m[key] === null) throw incomplete(name, key);
+  for (const key of ['parameters', 'arenas', 'kernels', 'dispatches'] as const)
+    if (!Array.isArray(m[key])) throw incomplete(name, key);
+  return m as Manifest;
+}
+
+const incomplete = (name: string, key: string): T3dcError =>
+  new T3dcError('bad-artifact', `${name}: manifest.json has no valid "${key}"`, { hint: 'Build the artifact again.' });

@@ -1,0 +1,311 @@
+// A session: an artifact on a device. Calls are serialised, since entries share the arenas.
+import type { Artifact } from './artifact.ts';
+import { type Dialect, matchWeights, type Rename, type WeightReport } from './checkpoint.ts';
+import type { Device, DeviceInfo, OpTime, RunMode, RunSettings } from './device.ts';
+import { T3dcError, throwIfAborted } from './errors.ts';
+import type { Entry, Manifest } from './manifest.ts';
+import { elements } from './parameters.ts';
+import { checkInputs, fromBytes, type Inputs, type Outputs } from './ports.ts';
+import { readSafetensors, toFloat32 } from './safetensors.ts';
+import { readLocation } from './source.ts';
+import { ParameterStore } from './store.ts';
+import { type Batches, type TrainOptions, type TrainStep, train } from './train.ts';
+import { hasOptimizerState, readTrainingState, writeTrainingState, writeWeights } from './training-state.ts';
+import { type Windows, windows } from './windows.ts';
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+}
+
+export interface SessionOptions {
+  readonly seed?: number | bigint;
+  readonly onNotice: (message: string) => void;
+}
+
+const NO_SETTINGS: RunSettings = {
+  seed: 0,
+  schedule: { kind: 'constant', warmup: 0, total: 0, power: 1 },
+  lr: 0,
+  accumulation: 1,
+};
+
+export class Session {
+  readonly manifest: Manifest;
+  /** Forward by entry name: `await session.entries.logits({ volume })`. */
+  readonly entries: Readonly<Record<string, (inputs: Inputs, options?: CallOptions) => Promise<Outputs>>>;
+  readonly #device: Device;
+  readonly #store: ParameterStore;
+  readonly #onNotice: (message: string) => void;
+  #settings: RunSettings;
+  /** Settings of the checkpoint that was loaded. */
+  #resumed: RunSettings | null = null;
+  #hasWeights: boolean;
+  #closed = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(artifact: Artifact, device: Device, options: SessionOptions) {
+    this.manifest = artifact.manifest;
+    this.#device = device;
+    this.#store = new ParameterStore(device, artifact.manifest);
+    this.#onNotice = options.onNotice;
+    this.#settings = { ...NO_SETTINGS, seed: options.seed ?? 0 };
+    this.#hasWeights = artifact.manifest.parameters.length === 0;
+    this.entries = Object.fromEntries(
+      Object.keys(artifact.manifest.entries).map((name) => [
+        name,
+        (inputs: Inputs, call?: CallOptions) => this.#forward(name, inputs, call),
+      ]),
+    );
+  }
+
+  get device(): DeviceInfo {
+    return this.#device.info;
+  }
+  /** Optimiser steps done. */
+  get step(): number {
+    return this.#device.step;
+  }
+
+  /** Draws all parameters from the seed, clears optimiser state and sets the step to 0. */
+  async initialise(seed: number | bigint = this.#settings.seed): Promise<void> {
+    await this.exclusive(async () => this.#initialise(seed));
+  }
+
+  /**
+   * Loads weights by their PyTorch names: bytes of a safetensors file, its path or its URL. Publishers' dialects come from
+   * `manifest.model.settings.dialects`. Not strict: parameters that the file lacks keep their values (drawn from the seed
+   * where none were there). Throws T3dcError 'bad-checkpoint', 'weights-mismatch'.
+   */
+  async loadWeights(
+    from: Uint8Array | ArrayBuffer | string | URL,
+    options: { readonly strict?: boolean; readonly rename?: Rename } = {},
+  ): Promise<WeightReport> {
+    const file = readSafetensors(await load(from));
+    const { report, tensors } = matchWeights(file, this.manifest.parameters, {
+      strict: options.strict ?? true,
+      dialects: (this.manifest.model.settings.dialects as readonly Dialect[] | undefined) ?? [],
+      rename: options.rename,
+    });
+    return this.exclusive(async () => {
+      if (!this.#hasWeights && tensors.size < this.manifest.parameters.length) this.#initialise(this.#settings.seed);
+      for (const [p, tensor] of tensors) this.#store.write(p, toFloat32(tensor));
+      this.#hasWeights = true;
+      return report;
+    });
+  }
+
+  /** A safetensors file of all parameters, by checkpoint name and in checkpoint layout. */
+  weights(): Promise<Uint8Array> {
+    return this.exclusive(() => {
+      this.#needWeights();
+      return writeWeights(this.manifest, this.#store);
+    });
+  }
+
+  /** Weights, optimiser state, step, seed and schedule: what `loadCheckpoint` continues from, bit for bit. */
+  saveCheckpoint(): Promise<Uint8Array> {
+    return this.exclusive(() => {
+      this.#needWeights();
+      const withState = this.manifest.arenas.some((a, i) => a.role === 'state' && this.#device.isAllocated(i));
+      return writeTrainingState(this.manifest, this.#store, { step: this.step, settings: this.#settings }, withState);
+    });
+  }
+
+  async loadCheckpoint(from: Uint8Array | ArrayBuffer | string | URL): Promise<{ readonly step: number }> {
+    const file = await load(from);
+    return this.exclusive(async () => {
+      if (hasOptimizerState(file)) await this.#requireState();
+      const { step, settings } = readTrainingState(this.manifest, this.#store, file);
+      this.#device.step = step;
+      this.#settings = settings;
+      this.#resumed = settings;
+      this.#hasWeights = true;
+      return { step };
+    });
+  }
+
+  /** Outputs and the gradients of the entry's loss by parameter name, in checkpoint layout. */
+  async grads(
+    name: string,
+    inputs: Inputs,
+    options: CallOptions = {},
+  ): Promise<{ outputs: Outputs; grads: Record<string, Float32Array> }> {
+    const entry = this.trainable(name);
+    const data = checkInputs(name, entry.inputs, inputs);
+    return this.exclusive(async () => {
+      throwIfAborted(options.signal);
+      this.#needWeights();
+      await this.#device.require(name, 'grad');
+      this.#device.configure({ ...this.#settings, accumulation: 1 });
+      this.writeInputs(entry, data);
+      await this.#device.run(name, 'grad', 0);
+      const outputs = await this.readOutputs(entry);
+      const arena = this.#arena('gradients') ?? this.#arena('accumulator');
+      if (arena === undefined)
+        throw new T3dcError('bad-artifact', `${name} has a gradient program but no gradients arena`);
+      const trainable = entry.parameters.map((i) => this.manifest.parameters[i]!).filter((p) => p.trainable);
+      const grads: Record<string, Float32Array> = {};
+      for (const [p, values] of await this.#store.read(trainable, arena)) grads[p.name] = values;
+      return { outputs, grads };
+    });
+  }
+
+  /** Trains; yields after each optimiser step (see TrainOptions). Stops when the batches end. */
+  train(name: string, batches: Batches, options: TrainOptions = {}): AsyncGenerator<TrainStep, void, void> {
+    return train(this, name, batches, options);
+  }
+
+  /** Milliseconds of each op of one run, on the inputs that were last given (zeros before). */
+  profile(name: string, options: { readonly mode?: 'forward' | 'grad' } = {}): Promise<OpTime[]> {
+    const mode = options.mode ?? 'forward';
+    if (mode === 'grad') this.trainable(name);
+    else this.entry(name);
+    return this.exclusive(async () => {
+      await this.#device.require(name, mode);
+      this.#device.configure({ ...this.#settings, accumulation: 1 });
+      return this.#device.profile(name, mode);
+    });
+  }
+
+  /** Positions of sliding windows over a volume of any size (MONAI's order). */
+  windows(size: readonly number[], roi: readonly number[], overlap: number | readonly number[]): Windows {
+    return windows(size, roi, overlap);
+  }
+
+  /** Releases everything; calls after it throw T3dcError 'closed'. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#device.close();
+  }
+
+  // ── For train.ts ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** @internal */
+  get host(): Device {
+    return this.#device;
+  }
+  /** @internal */
+  get settings(): RunSettings {
+    return this.#settings;
+  }
+  /** @internal */
+  get resumed(): RunSettings | null {
+    return this.#resumed;
+  }
+  /** @internal */
+  notice(message: string): void {
+    this.#onNotice(message);
+  }
+
+  /** @internal Runs when the calls before it are done. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#last.then(() => {
+      if (this.#closed) throw new T3dcError('closed', 'the session was closed', { hint: 'Open a new one.' });
+      return work();
+    });
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  /** @internal Readies the device and remembers the settings. */
+  async startTraining(name: string, settings: RunSettings): Promise<void> {
+    await this.exclusive(async () => {
+      await this.#device.require(name, 'train');
+      if (!this.#hasWeights) {
+        this.#onNotice(`no weights were loaded: all parameters are drawn from seed ${settings.seed}`);
+        this.#initialise(settings.seed);
+      }
+      this.#settings = settings;
+    });
+  }
+
+  /** @internal Throws T3dcError 'no-entry'. */
+  entry(name: string): Entry {
+    const entry = this.manifest.entries[name];
+    if (!entry)
+      throw new T3dcError('no-entry', `the artifact has no entry ${name}`, {
+        expected: Object.keys(this.manifest.entries).join(', '),
+      });
+    return entry;
+  }
+
+  /** @internal Throws T3dcError 'no-entry', 'not-trainable'. */
+  trainable(name: string): Entry {
+    const entry = this.entry(name);
+    if (entry.loss === null || entry.memory.grad === null) {
+      const others = Object.entries(this.manifest.entries).flatMap(([n, e]) => (e.loss !== null ? [n] : []));
+      throw new T3dcError('not-trainable', `${name} was built without gradients`, {
+        hint: others.length
+          ? `Entries with a loss: ${others.join(', ')}.`
+          : 'Build the model with a loss and an optimiser.',
+      });
+    }
+    return entry;
+  }
+
+  /** @internal */
+  writeInputs(entry: Entry, data: readonly Uint8Array[]): void {
+    entry.inputs.forEach((port, i) => {
+      this.#device.write(port.place.arena, port.place.offset * 256, data[i]!);
+    });
+  }
+
+  /** @internal */
+  async readOutputs(entry: Entry, names?: readonly string[]): Promise<Outputs> {
+    const ports = names ? entry.outputs.filter((p) => names.includes(p.name)) : entry.outputs;
+    const data = await this.#device.read(ports.map((p) => ({ ...p.place, bytes: 4 * elements(p.shape) })));
+    return Object.fromEntries(ports.map((p, i) => [p.name, fromBytes(p, data[i]!)]));
+  }
+
+  async #forward(name: string, inputs: Inputs, options: CallOptions = {}): Promise<Outputs> {
+    const entry = this.entry(name);
+    const data = checkInputs(name, entry.inputs, inputs);
+    return this.exclusive(async () => {
+      throwIfAborted(options.signal);
+      this.#needWeights();
+      await this.#device.require(name, 'forward');
+      this.#device.configure({ ...this.#settings, accumulation: 1 });
+      this.writeInputs(entry, data);
+      await this.#device.run(name, 'forward', 0);
+      return this.readOutputs(entry);
+    });
+  }
+
+  #initialise(seed: number | bigint): void {
+    this.#store.initialise(seed);
+    this.manifest.arenas.forEach((a, i) => {
+      if ((a.role === 'state' || a.role === 'accumulator') && this.#device.isAllocated(i))
+        this.#device.clear(i, 0, a.bytes);
+    });
+    this.#device.step = 0;
+    this.#settings = { ...this.#settings, seed };
+    this.#resumed = null;
+    this.#hasWeights = true;
+  }
+
+  async #requireState(): Promise<void> {
+    const mode: RunMode = 'train';
+    for (const [name, entry] of Object.entries(this.manifest.entries))
+      if (entry.training) await this.#device.require(name, mode);
+  }
+
+  #needWeights(): void {
+    if (this.#hasWeights) return;
+    throw new T3dcError('no-weights', 'the model has no weights yet', {
+      hint: 'Call loadWeights(…), loadCheckpoint(…) or initialise(seed), or open with { seed }.',
+    });
+  }
+
+  #arena(role: string): number | undefined {
+    const i = this.manifest.arenas.findIndex((a) => a.role === role);
+    return i < 0 ? undefined : i;
+  }
+}
+
+const load = async (from: Uint8Array | ArrayBuffer | string | URL): Promise<Uint8Array> =>
+  from instanceof Uint8Array
+    ? from
+    : from instanceof ArrayBuffer
+      ? new Uint8Array(from)
+      : readLocation(from, 'bad-checkpoint');

@@ -1,0 +1,112 @@
+// Checkpoints of a training run: weights, optimiser state, step, seed and schedule, in one safetensors file, such that a run
+// resumed from it continues bit for bit.
+import type { RunSettings } from './device.ts';
+import { T3dcError } from './errors.ts';
+import type { Manifest, Parameter, Schedule } from './manifest.ts';
+import { readSafetensors, toFloat32, type WriteTensor, writeSafetensors } from './safetensors.ts';
+import type { ParameterStore } from './store.ts';
+
+const PREFIX = 'optimizer.';
+const TAIL = 'arena.';
+
+export interface TrainingState {
+  readonly step: number;
+  readonly settings: RunSettings;
+}
+
+const stateArenas = (m: Manifest): { name: string; arena: number }[] =>
+  m.arenas.flatMap((a, arena) => (a.role === 'state' ? [{ name: a.name, arena }] : []));
+
+/** The file's bytes. `withState` is false before any training: there is none. */
+export async function writeTrainingState(
+  manifest: Manifest,
+  store: ParameterStore,
+  state: TrainingState,
+  withState: boolean,
+): Promise<Uint8Array> {
+  const tensors = asTensors('', await store.read(manifest.parameters));
+  if (withState) {
+    const trainable = manifest.parameters.filter((p) => p.trainable);
+    for (const { name, arena } of stateArenas(manifest)) {
+      tensors.push(...asTensors(`${PREFIX}${name}.`, await store.read(trainable, arena)));
+      const tail = await store.tail(arena);
+      if (tail) tensors.push({ name: `${TAIL}${name}`, shape: [tail.length], data: tail });
+    }
+  }
+  const { seed, schedule, lr, accumulation } = state.settings;
+  return writeSafetensors(tensors, {
+    format: 't3dc-checkpoint-1',
+    model: manifest.model.name,
+    graph: manifest.graphHash,
+    step: String(state.step),
+    seed: String(seed),
+    schedule: JSON.stringify(schedule),
+    lr: String(lr),
+    accumulation: String(accumulation),
+    optimizer: String(withState),
+  });
+}
+
+/** Weights only, by checkpoint name. */
+export async function writeWeights(manifest: Manifest, store: ParameterStore): Promise<Uint8Array> {
+  return writeSafetensors(asTensors('', await store.read(manifest.parameters)), {
+    format: 'pt',
+    model: manifest.model.name,
+  });
+}
+
+/** Whether a checkpoint holds optimiser state (so that its arenas must be there before it is read). */
+export function hasOptimizerState(file: Uint8Array): boolean {
+  return readSafetensors(file).metadata.optimizer === 'true';
+}
+
+/** Writes a checkpoint's weights and state to the device. Throws T3dcError 'bad-checkpoint', 'weights-mismatch'. */
+export function readTrainingState(manifest: Manifest, store: ParameterStore, file: Uint8Array): TrainingState {
+  const { metadata, tensors } = readSafetensors(file);
+  if (metadata.format !== 't3dc-checkpoint-1')
+    throw new T3dcError('bad-checkpoint', 'this file is no training checkpoint', {
+      found: `format ${metadata.format}`,
+      expected: 't3dc-checkpoint-1',
+      hint: 'Use loadWeights for weights alone.',
+    });
+  const take = (p: Parameter, name: string): Float32Array => {
+    const tensor = tensors.get(name);
+    if (!tensor || tensor.shape.join() !== p.shape.join())
+      throw new T3dcError('weights-mismatch', `the checkpoint does not fit this artifact: ${name}`, {
+        found: tensor ? `[${tensor.shape.join(', ')}]` : 'no such tensor',
+        expected: `[${p.shape.join(', ')}]`,
+        hint: 'Resume with the artifact that wrote it, or use loadWeights with { strict: false }.',
+      });
+    return toFloat32(tensor);
+  };
+  // Everything is checked before anything is written.
+  const writes: (() => void)[] = [];
+  for (const p of manifest.parameters) {
+    const values = take(p, p.name);
+    writes.push(() => store.write(p, values));
+  }
+  if (metadata.optimizer === 'true') {
+    for (const { name, arena } of stateArenas(manifest)) {
+      for (const p of manifest.parameters) {
+        if (!p.trainable) continue;
+        const values = take(p, `${PREFIX}${name}.${p.name}`);
+        writes.push(() => store.write(p, values, arena));
+      }
+      const tail = tensors.get(`${TAIL}${name}`);
+      writes.push(() => store.writeTail(arena, tail ? tail.data : null));
+    }
+  }
+  for (const write of writes) write();
+  return {
+    step: Number(metadata.step),
+    settings: {
+      seed: BigInt(metadata.seed ?? 0),
+      schedule: JSON.parse(metadata.schedule ?? 'null') as Schedule,
+      lr: Number(metadata.lr),
+      accumulation: Number(metadata.accumulation),
+    },
+  };
+}
+
+const asTensors = (prefix: string, values: ReadonlyMap<Parameter, Float32Array>): WriteTensor[] =>
+  Array.from(values, ([p, data]) => ({ name: prefix + p.name, shape: p.shape, data }));

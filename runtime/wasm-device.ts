@@ -1,0 +1,295 @@
+// The wasm device: arenas in one shared memory, kernels on one thread or several.
+// Memory: [static data][session block][scratch per thread][arenas], arenas appended when a mode first needs them.
+import type { Artifact } from './artifact.ts';
+import {
+  type Device,
+  type DeviceInfo,
+  type OpTime,
+  type RunMode,
+  type RunSettings,
+  SECTIONS_OF,
+  type SectionKind,
+} from './device.ts';
+import { concurrency, isNode, isPage } from './environment.ts';
+import { bytes, messageOf, T3dcError } from './errors.ts';
+import { type Arena, type Manifest, type Place, UNIT } from './manifest.ts';
+import {
+  alignUp,
+  importedPages,
+  instantiate,
+  MODES,
+  type ProgramExports,
+  SECTION_INDEX,
+  SessionBlock,
+  WASM_LIMIT,
+  WASM_PAGE,
+} from './program.ts';
+import * as L from './scheduler/layout.ts';
+import { ThreadPool, threadsAllowed } from './wasm-threads.ts';
+
+export interface WasmOptions {
+  /** Default: logical processors, at most 8; one where threads are not allowed. */
+  readonly threads?: number;
+  readonly onNotice: (message: string) => void;
+}
+
+const PLAIN = 'program.wasm';
+const RELAXED = 'program.relaxed.wasm';
+
+export class WasmDevice implements Device {
+  readonly info: DeviceInfo;
+  readonly #artifact: Artifact;
+  readonly #manifest: Manifest;
+  readonly #memory: WebAssembly.Memory;
+  readonly #block: SessionBlock;
+  readonly #pool: ThreadPool | null;
+  /** Byte address per arena, 0 while it has no memory. */
+  readonly #bases: number[];
+  #end: number;
+
+  private constructor(
+    artifact: Artifact,
+    memory: WebAssembly.Memory,
+    block: SessionBlock,
+    pool: ThreadPool | null,
+    end: number,
+    info: DeviceInfo,
+  ) {
+    this.#artifact = artifact;
+    this.#manifest = artifact.manifest;
+    this.#memory = memory;
+    this.#block = block;
+    this.#pool = pool;
+    this.#bases = artifact.manifest.arenas.map(() => 0);
+    this.#end = end;
+    this.info = info;
+  }
+
+  /** Throws T3dcError: 'no-wasm-features', 'limits', 'out-of-memory', 'bad-artifact', 'device-error'. */
+  static async open(artifact: Artifact, options: WasmOptions): Promise<WasmDevice> {
+    const { manifest } = artifact;
+    const threads = await threadCount(options);
+    const { code, relaxed } = await chooseProgram(artifact);
+    const module = await WebAssembly.compile(code as BufferSource);
+    const scratchEach = alignUp(manifest.wasm.scratchBytesPerThread, UNIT);
+    const staticPages = importedPages(code);
+    // The session block is a few times the static data (the table) at most; the rest is known exactly.
+    const reserve = Math.max(16 * 2 ** 20, 8 * staticPages * WASM_PAGE);
+    const all = manifest.arenas.reduce((n, a) => n + alignUp(a.bytes, UNIT), 0);
+    const most = Math.min(65536, staticPages + Math.ceil((reserve + threads * scratchEach + all) / WASM_PAGE));
+    const memory = createMemory(staticPages, most);
+    const program = await instantiate(module, memory, manifest);
+    const s = alignUp(program.heapBase() >>> 0, UNIT);
+    const sessionEnd = s + (program.sessionBytes(manifest.arenas.length) >>> 0);
+    const end = sessionEnd + threads * scratchEach;
+    growTo(memory, end);
+    program.createSession(s, manifest.arenas.length);
+    const block = new SessionBlock(program, memory, s);
+    block.setU32(L.SCRATCH, sessionEnd);
+    block.setU32(L.THREADS, threads);
+    block.setU32(L.MAY_WAIT, isPage ? 0 : 1);
+    // One thread runs where it is called, but never on a page's main thread if that can be helped.
+    const inline = threads === 1 && (isNode || !isPage || !threadsAllowed());
+    const start = { module, memory, s, generation: block.u32(L.GENERATION) };
+    if (!inline) block.setU32(L.MAY_WAIT, 1);
+    const pool = inline ? null : await ThreadPool.start(threads, start);
+    if (inline && isPage)
+      options.onNotice('wasm runs on the page itself and blocks it: the page is not cross-origin isolated');
+    const description = `wasm${relaxed ? ' (relaxed SIMD)' : ''}, ${threads} thread${threads === 1 ? '' : 's'}`;
+    return new WasmDevice(artifact, memory, block, pool, end, {
+      kind: 'wasm',
+      description,
+      threads,
+      features: relaxed ? ['relaxed-simd'] : [],
+    });
+  }
+
+  /** The program's exports, for window enumeration. */
+  get program(): ProgramExports {
+    return this.#block.program;
+  }
+
+  require(_entry: string, mode: RunMode): Promise<void> {
+    return this.allocate(mode);
+  }
+
+  async allocate(mode: RunMode): Promise<void> {
+    const kinds: readonly SectionKind[] = SECTIONS_OF[mode];
+    const missing = this.#manifest.arenas.flatMap((a, i) =>
+      this.#bases[i] === 0 && a.sections.some((k) => kinds.includes(k)) ? [i] : [],
+    );
+    if (missing.length === 0) return;
+    const arenas = missing.map((i) => this.#manifest.arenas[i]!);
+    let at = this.#end;
+    const bases = arenas.map((a) => {
+      const base = at;
+      at += alignUp(a.bytes, UNIT);
+      return base;
+    });
+    checkLimit(at, arenas, mode);
+    growTo(this.#memory, at);
+    this.#end = at;
+    const table = this.#block.u32(L.ARENA_BASES);
+    const view = this.#block.view;
+    missing.forEach((arena, i) => {
+      this.#bases[arena] = bases[i]!;
+      view.setUint32(table + 4 * arena, bases[i]!, true);
+    });
+    const bad = this.program.resolve(this.#block.s) >>> 0;
+    if (bad !== 0)
+      throw new T3dcError('bad-artifact', `program.wasm: the table's word ${bad - 1} is no valid op`, {
+        hint: 'Build the artifact again.',
+      });
+    for (const i of missing) {
+      const file = this.#manifest.arenas[i]!.file;
+      if (file !== undefined) this.write(i, 0, await this.#artifact.file(file));
+    }
+  }
+
+  configure(settings: RunSettings): void {
+    this.#block.configure(settings);
+  }
+  get step(): number {
+    return this.#block.step;
+  }
+  set step(step: number) {
+    this.#block.step = step;
+  }
+  get lr(): number {
+    return this.#block.lr;
+  }
+  isAllocated(arena: number): boolean {
+    return this.#bases[arena] !== 0;
+  }
+
+  write(arena: number, byteOffset: number, data: Uint8Array): void {
+    this.#bytes(arena, byteOffset, data.byteLength).set(data);
+  }
+  clear(arena: number, byteOffset: number, byteLength: number): void {
+    this.#bytes(arena, byteOffset, byteLength).fill(0);
+  }
+  async read(places: readonly Place[]): Promise<Uint8Array[]> {
+    return places.map((p) => {
+      const copy = new Uint8Array(p.bytes);
+      copy.set(this.#bytes(p.arena, p.offset * UNIT, p.bytes));
+      return copy;
+    });
+  }
+
+  async run(entry: string, mode: RunMode, microstep: number): Promise<void> {
+    const index = this.#manifest.entries[entry]!.index;
+    if (this.#pool) return this.#pool.run(index, MODES[mode], microstep);
+    try {
+      this.program.run(this.#block.s, index, MODES[mode], microstep);
+    } catch (e) {
+      throw new T3dcError('device-error', `program.wasm failed: ${messageOf(e)}`, {
+        hint: 'Close this session and open a new one.',
+        cause: e,
+      });
+    }
+  }
+
+  async profile(entry: string, mode: RunMode): Promise<OpTime[]> {
+    this.#block.setU32(L.PROFILE, 1);
+    try {
+      await this.run(entry, mode, 0);
+    } finally {
+      this.#block.setU32(L.PROFILE, 0);
+    }
+    const times = this.#block.times();
+    const { index, memory } = this.#manifest.entries[entry]!;
+    const out: OpTime[] = [];
+    for (const kind of SECTIONS_OF[mode]) {
+      const labels = kind === 'forward' ? memory.forward.ops : kind === 'grad' ? (memory.grad?.ops ?? []) : [];
+      for (let i = 0; out.length + 1 < times.length; i++) {
+        const f = this.program.opFunction(this.#block.s, index, SECTION_INDEX[kind], i);
+        if (f < 0) break;
+        const name = this.#manifest.wasm.functions[f] ?? `function ${f}`;
+        const n = out.length;
+        out.push({ label: labels[i] ?? name, kind: name, ms: times[n + 1]! - times[n]!, flops: 0, bytes: 0 });
+      }
+    }
+    return out;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#pool) return;
+    this.program.stop(this.#block.s);
+    await this.#pool.terminate();
+  }
+
+  #bytes(arena: number, byteOffset: number, byteLength: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, this.#bases[arena]! + byteOffset, byteLength);
+  }
+}
+
+async function threadCount({ threads }: WasmOptions): Promise<number> {
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1))
+    throw new T3dcError('bad-option', 'threads is not a whole number above 0', { found: threads });
+  if (!threadsAllowed()) {
+    if (threads !== undefined && threads > 1)
+      throw new T3dcError('bad-option', `${threads} threads are not allowed in this page`, {
+        hint: 'Serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, or use one thread.',
+      });
+    return 1;
+  }
+  if (threads !== undefined) return threads;
+  const cores = isNode ? (await import('node:os')).availableParallelism() : concurrency();
+  return Math.min(8, cores);
+}
+
+async function chooseProgram(artifact: Artifact): Promise<{ code: Uint8Array; relaxed: boolean }> {
+  if (artifact.manifest.files[RELAXED]) {
+    const code = await artifact.file(RELAXED);
+    if (WebAssembly.validate(code as BufferSource)) return { code, relaxed: true };
+  }
+  const code = await artifact.file(PLAIN);
+  if (!WebAssembly.validate(code as BufferSource))
+    throw new T3dcError('no-wasm-features', `${PLAIN} is not valid here`, {
+      expected: 'WebAssembly with SIMD and threads',
+      hint: 'Use Node 20 or later, or a current browser.',
+    });
+  return { code, relaxed: false };
+}
+
+function createMemory(initial: number, maximum: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial, maximum, shared: true });
+  } catch (e) {
+    throw new T3dcError(
+      'out-of-memory',
+      `no shared WebAssembly memory of up to ${bytes(maximum * WASM_PAGE)}: ${messageOf(e)}`,
+      {
+        hint: 'Free memory, or build the artifact for less memory.',
+        cause: e,
+      },
+    );
+  }
+}
+
+function growTo(memory: WebAssembly.Memory, end: number): void {
+  const have = memory.buffer.byteLength;
+  if (end <= have) return;
+  try {
+    memory.grow(Math.ceil((end - have) / WASM_PAGE));
+  } catch (e) {
+    throw new T3dcError(
+      'out-of-memory',
+      `WebAssembly memory cannot grow from ${bytes(have)} to ${bytes(end)}: ${messageOf(e)}`,
+      {
+        hint: 'Free memory, or build the artifact for less memory (--memory).',
+        cause: e,
+      },
+    );
+  }
+}
+
+function checkLimit(end: number, arenas: readonly Arena[], mode: RunMode): void {
+  if (end <= WASM_LIMIT) return;
+  const list = arenas.map((a) => `${a.name} ${bytes(a.bytes)}`).join(', ');
+  throw new T3dcError('limits', `the plan does not fit WebAssembly's 4 GiB: ${mode} needs ${list} more`, {
+    found: `${bytes(end)} in all`,
+    expected: `at most ${bytes(WASM_LIMIT)}`,
+    hint: `${bytes(end - WASM_LIMIT)} too much: build with a smaller --memory, batch or patch, or use WebGPU.`,
+  });
+}
