@@ -1,0 +1,117 @@
+import type { Manifest } from '../../runtime/manifest.ts';
+import { command } from '../command.ts';
+import type { Output } from '../output.ts';
+import { columns, parseBytes, parseNames, parseSize, showBytes, showCount, showFlops, showTime } from '../units.ts';
+
+export const build = command({
+  name: 'build',
+  summary: 'compile a model into an artifact',
+  description: [
+    'MODEL is a model of this package (t3d) or a file whose default export is one (./my-model.ts). The artifact needs nothing ' +
+      'of the compiler: it runs on WebGPU (Node, browsers) and on WebAssembly alone.',
+  ],
+  positionals: [{ name: 'MODEL', help: "a model's name, or its file" }],
+  options: {
+    out: { kind: 'text', short: 'o', value: 'DIR', help: 'folder, or a file ending in .t3dc (default dist/NAME)' },
+    preset: { kind: 'text', value: 'P', help: 'a preset of the model' },
+    set: { kind: 'pairs', value: 'KEY=VALUE …', help: 'settings of the model, over the preset' },
+    size: { kind: 'text', value: 'N|DxHxW', help: 'voxels of a patch' },
+    batch: { kind: 'integer', min: 1, value: 'N', help: 'samples of a batch' },
+    entries: { kind: 'text', value: 'a,b', help: 'compile these entries alone' },
+    memory: { kind: 'text', value: '4GiB', help: 'what a training step may take; more is recomputed to keep it' },
+    explain: { kind: 'flag', help: 'print what every pass did' },
+  },
+  examples: [
+    ['t3dc build t3d --preset nano -o dist/t3d', 'the smallest T3D, 64³'],
+    ['t3dc build t3d --preset small --set outChannels=8 lr=1e-3 --memory 4GiB', 'for 8 classes, within 4 GiB'],
+    ['t3dc build examples/unet.ts -o unet.t3dc --entries logits', 'another model, inference alone, as one file'],
+  ],
+  async run({ MODEL }, values, { out, signal }) {
+    const size = values.size === undefined ? undefined : parseSize('size', values.size);
+    const memory = values.memory === undefined ? undefined : parseBytes('memory', values.memory);
+    const entries = values.entries === undefined ? undefined : parseNames('entries', values.entries);
+    const compiler = await import('../../compiler/index.ts');
+    const spec = await compiler.loadModel(MODEL);
+    const built = await compiler.build(spec, {
+      preset: values.preset,
+      set: values.set,
+      size,
+      batch: values.batch,
+      entries,
+      memory,
+      log: values.explain ? (pass, lines) => explain(out, pass, lines) : undefined,
+    });
+    signal.throwIfAborted();
+    const where = values.out ?? `dist/${built.manifest.model.name}`;
+    await compiler.writeArtifact(built, where);
+    const bytes = Array.from(built.files.values(), (f) => f.byteLength).reduce((a, b) => a + b, 0);
+    const kernels = [...built.files.keys()].filter((f) => f.endsWith('.wgsl')).length;
+    out.lines(summary(built.manifest));
+    out.line();
+    const ms = Object.values(built.ms).reduce((a, b) => a + b, 0);
+    out.line(`${where}: ${built.files.size} files, ${kernels} WGSL kernels, ${showBytes(bytes)}, in ${showTime(ms)}`);
+    out.line(
+      `  ${Object.entries(built.ms)
+        .map(([pass, t]) => `${pass} ${showTime(t)}`)
+        .join(', ')}`,
+    );
+    out.json({ artifact: where, ...facts(built.manifest), files: built.files.size, bytes, ms: built.ms });
+  },
+});
+
+function explain(out: Output, pass: string, lines: readonly string[]): void {
+  out.line(`── ${pass}`);
+  out.lines(lines.map((l) => `   ${l}`));
+  out.json({ pass, lines });
+}
+
+/** Entries, parameters, work and memory of an artifact, as lines. */
+export function summary(m: Manifest): string[] {
+  const count = m.parameters.reduce((n, p) => n + elements(p.shape), 0);
+  const port = (p: { name: string; dtype: string; axes: readonly string[]; shape: readonly number[] }) =>
+    `${p.name} ${p.dtype}[${p.axes.map((a, i) => `${a}=${p.shape[i]}`).join(' ')}]`;
+  const rows = Object.entries(m.entries).map(([name, e]) => [
+    name,
+    showFlops(e.flops.forward),
+    e.training ? showFlops(e.flops.grad) : '–',
+    showBytes(e.memory.forward.allocated),
+    e.memory.grad ? showBytes(e.memory.grad.allocated) : '–',
+  ]);
+  const signatures = Object.entries(m.entries).map(
+    ([name, e]) => `  ${name}: ${e.inputs.map(port).join(', ')} → ${e.outputs.map(port).join(', ')}`,
+  );
+  const resident = m.arenas.filter((a) => a.role !== 'activations').map((a) => `${a.name} ${showBytes(a.bytes)}`);
+  return [
+    `${m.model.name}: ${showCount(count)} parameters in ${m.parameters.length} tensors`,
+    ...signatures,
+    '',
+    ...columns([['entry', 'forward', 'training', 'memory', 'training'], ...rows], '.rrrr').map((l) => `  ${l}`),
+    `  beside it: ${resident.join(', ')}`,
+  ];
+}
+
+/** The same for programs. */
+export function facts(m: Manifest): Record<string, unknown> {
+  return {
+    model: m.model.name,
+    graphHash: m.graphHash,
+    parameters: m.parameters.reduce((n, p) => n + elements(p.shape), 0),
+    tensors: m.parameters.length,
+    entries: Object.fromEntries(
+      Object.entries(m.entries).map(([name, e]) => [
+        name,
+        {
+          inputs: e.inputs.map(({ name: n, dtype, axes, shape }) => ({ name: n, dtype, axes, shape })),
+          outputs: e.outputs.map(({ name: n, dtype, axes, shape }) => ({ name: n, dtype, axes, shape })),
+          flops: e.flops,
+          memory: { forward: e.memory.forward.allocated, grad: e.memory.grad?.allocated ?? null },
+          optimizer: e.training?.optimizer ?? null,
+        },
+      ]),
+    ),
+    arenas: m.arenas.map(({ name, role, bytes }) => ({ name, role, bytes })),
+    kernels: m.kernels.length,
+  };
+}
+
+const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

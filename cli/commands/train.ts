@@ -1,0 +1,9 @@
+import { command } from '../command.ts';
+export const train = command({
+  name: 'train',
+  summary: 'todo',
+  positionals: [],
+  options: {},
+  examples: [],
+  async run() {},
+});

@@ -1,0 +1,67 @@
+// Opening an artifact and giving it weights, the same way for every command.
+import type { Session } from '../runtime/index.ts';
+import { CliError } from './errors.ts';
+import type { Output } from './output.ts';
+
+export interface OpenRequest {
+  readonly device: 'auto' | 'webgpu' | 'wasm';
+  readonly threads?: number;
+  readonly seed?: number;
+}
+
+/** Opens ARTIFACT, telling notices and the compiling of kernels. */
+export async function openSession(artifact: string, request: OpenRequest, out: Output): Promise<Session> {
+  const { open } = await import('../runtime/index.ts');
+  let bar: ReturnType<Output['progress']> | undefined;
+  const session = await open(artifact, {
+    ...request,
+    onNotice: (message) => out.note(message),
+    onProgress: ({ done, total }) => {
+      bar ??= out.progress('kernels', total);
+      bar.update(done);
+      if (done >= total) bar.end();
+    },
+  });
+  bar?.end();
+  return session;
+}
+
+/** Runs `work` and closes the session whatever happens. */
+export async function withSession<T>(
+  artifact: string,
+  request: OpenRequest,
+  out: Output,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await openSession(artifact, request, out);
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+/** Loads weights.safetensors, a published model's file, or the weights of a training checkpoint. Tells what was matched. */
+export async function loadWeightsFile(session: Session, path: string, out: Output): Promise<void> {
+  const { readBytes } = await import('../data/node.ts');
+  const { readSafetensors } = await import('../runtime/index.ts');
+  const file = await readBytes(path);
+  if (readSafetensors(file).metadata.format === 't3dc-checkpoint-1') {
+    // Its optimiser state is not wanted here: only tensors that are parameters count.
+    const names = new Set(session.manifest.parameters.map((p) => p.name));
+    await session.loadWeights(file, { rename: (name) => (names.has(name) ? name : null) });
+    return;
+  }
+  const report = await session.loadWeights(file);
+  if (report.dialect) out.note(`${path}: ${report.matched.length} tensors by the names of ${report.dialect}`);
+  if (report.ignored.length > 0) out.note(`${path}: ${report.ignored.length} tensors that hold no weights left out`);
+}
+
+/** @throws CliError `no-weights` when neither weights nor a seed were given to a model that has parameters */
+export function needWeights(session: Session, weights: string | undefined, seed: number | undefined): void {
+  if (weights !== undefined || seed !== undefined || session.manifest.parameters.length === 0) return;
+  throw new CliError('no-weights', 'the model has no weights', {
+    expected: '--weights or --seed',
+    hint: 'Give --weights FILE.safetensors, or --seed S to draw them.',
+  });
+}
