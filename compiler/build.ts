@@ -1,0 +1,177 @@
+// Build: a model's settings in, an artifact's files out. The same input gives the same bytes.
+import { ModelError } from '../dsl/errors.ts';
+import { typeOf } from '../dsl/graph.ts';
+import type { ModelSpec } from '../dsl/model.ts';
+import { type Entry, FORMAT, type Manifest, type MemoryPlan, type Parameter, type Port, type Schedule } from '../runtime/manifest.ts';
+import { bundleRuntime } from './bundle.ts';
+import { compileProgram, programTable, type Sections, WasmEmitter } from './emit-wasm.ts';
+import { WebGpuEmitter } from './emit-webgpu.ts';
+import { sha256 } from './hash.ts';
+import { layOut, placeParameters, type PlannedProgram } from './layout.ts';
+import { type CompiledEntry, compileEntry, compileUpdate, type Log } from './pipeline.ts';
+import { planMemory, verifyPlan } from './plan.ts';
+import { print } from './print.ts';
+import { resolveSettings, type SettingsOptions } from './settings.ts';
+import { trace, type TracedModel } from './trace.ts';
+
+export interface BuildOptions extends SettingsOptions {
+  readonly entries?: readonly string[];
+  /** Bytes that everything the plan allocates may take. */
+  readonly memory?: number;
+  /** Check the graph between passes (tests do). */
+  readonly verify?: boolean;
+  /** Default both; tests of one target leave the other out. */
+  readonly targets?: readonly ('webgpu' | 'wasm')[];
+  readonly log?: Log;
+  readonly onProgress?: (stage: string) => void;
+}
+
+export interface Built {
+  readonly manifest: Manifest;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Milliseconds per stage. */
+  readonly ms: Readonly<Record<string, number>>;
+}
+
+/** WebGPU's default limits: every artifact runs inside them where its tensors allow. */
+const DEFAULT_BINDING = 128 * 2 ** 20;
+const DEFAULT_BUFFER = 256 * 2 ** 20;
+
+export async function build<S extends object>(spec: ModelSpec<S>, options: BuildOptions = {}): Promise<Built> {
+  const ms: Record<string, number> = {};
+  const stage = async <T>(name: string, f: () => T | Promise<T>): Promise<T> => {
+    options.onProgress?.(name);
+    const start = performance.now();
+    const r = await f();
+    ms[name] = (ms[name] ?? 0) + performance.now() - start;
+    return r;
+  };
+  const settings = resolveSettings(spec, options);
+  const model = await stage('trace', () => trace(spec, settings, options.entries));
+  const entries = await stage('compile', () => model.entries.map((e) => compileEntry(model, e, options)));
+  const words = placeParameters(model).trainable / 4;
+  const programs = await stage('plan', () => entries.flatMap((e) => planEntry(e, words, options)));
+  const layout = layOut(model, entries, programs);
+  checkBudget(layout.arenas.reduce((s, a) => s + a.bytes, 0), options.memory);
+
+  const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
+  const webgpu = new WebGpuEmitter({ maxStorageBufferBindingSize: DEFAULT_BINDING });
+  const wasm = new WasmEmitter();
+  const sections = await stage('emit', () => entries.map((e) => emitEntry(e, programs, layout, targets.has('webgpu') ? webgpu : null, targets.has('wasm') ? wasm : null)));
+  const source = wasm.source(programTable(sections));
+  const { plain, relaxed } = await stage('asc', () => compileProgram(source));
+
+  const text = new TextEncoder();
+  const files = new Map<string, Uint8Array>();
+  for (const [path, code] of webgpu.files) files.set(path, text.encode(code));
+  files.set('program.wasm', plain);
+  files.set('program.relaxed.wasm', relaxed);
+  if (model.preprocess) files.set('preprocess.json', text.encode(`${JSON.stringify(model.preprocess, null, 2)}\n`));
+  const bundle = await stage('bundle', () => bundleRuntime(entries.map((e) => ({ name: e.entry.name, inputs: e.entry.inputs.map((i) => i.name), outputs: Object.keys(e.entry.outputs), loss: e.entry.loss }))));
+  for (const [path, code] of bundle) files.set(path, code);
+
+  const manifest: Manifest = {
+    format: FORMAT,
+    generator: 't3dc 0.1.0',
+    model: { name: model.name, settings: model.settings },
+    graphHash: sha256(text.encode(entries.map((e) => print(e.entry.outputs)).join('\n'))),
+    parameters: parameterTable(model, layout.parameters),
+    arenas: layout.arenas,
+    entries: Object.fromEntries(entries.map((e, i) => [e.entry.name, entryTable(model, e, i, programs, layout)])),
+    kernels: webgpu.kernels,
+    dispatches: webgpu.dispatches,
+    wasm: { scratchBytesPerThread: Math.ceil(wasm.scratch / 256) * 256, functions: wasm.functions },
+    requires: {
+      maxBufferSize: Math.max(...layout.arenas.map((a) => a.bytes)),
+      maxStorageBufferBindingSize: webgpu.largestBinding,
+      maxStorageBuffersPerShaderStage: 8,
+    },
+    preprocess: model.preprocess,
+    files: Object.fromEntries([...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, data]) => [path, { sha256: sha256(data), bytes: data.length }])),
+  };
+  files.set('manifest.json', text.encode(`${JSON.stringify(manifest)}\n`));
+  return { manifest, files, ms };
+}
+
+type Planned = PlannedProgram & { readonly entry: string };
+
+function planEntry(e: CompiledEntry, words: number, o: BuildOptions): Planned[] {
+  const plan = (program: PlannedProgram['program'], kind: PlannedProgram['kind']): Planned => {
+    const p = planMemory(program, DEFAULT_BUFFER);
+    if (o.verify) verifyPlan(p);
+    o.log?.(`${program.name}: memory`, [`peak ${p.peak} bytes in ${p.arenas.length} arenas of ${p.arenas.join(', ')}`]);
+    return { entry: e.entry.name, program, plan: p, kind };
+  };
+  const list = [plan(e.forward, 'forward')];
+  if (e.grad) list.push(plan(e.grad, 'grad'));
+  if (e.grad && e.entry.optimizer) list.push(plan(compileUpdate(e.entry, words, o), 'update'));
+  return list;
+}
+
+function emitEntry(e: CompiledEntry, programs: readonly Planned[], layout: ReturnType<typeof layOut>, webgpu: WebGpuEmitter | null, wasm: WasmEmitter | null): Sections {
+  const of = (kind: PlannedProgram['kind']) => {
+    const p = programs.find((x) => x.entry === e.entry.name && x.kind === kind);
+    if (!p) return null;
+    const place = (t: Parameters<typeof layout.place>[3]) => layout.place(e.entry.name, kind, p.plan, t);
+    // parameters are bound read-only where nothing writes them
+    const readOnly = new Set(kind === 'update' ? [] : p.program.tensors.filter((t) => t.home.kind === 'parameter').map((t) => t.id));
+    return { wasm: wasm?.program(p.program, place) ?? null, webgpu: webgpu?.program(p.program, readOnly, place) ?? null };
+  };
+  const [forward, grad, update] = [of('forward')!, of('grad'), of('update')];
+  return {
+    wasm: { forward: forward.wasm, grad: grad?.wasm ?? null, update: update?.wasm ?? null },
+    webgpu: { forward: forward.webgpu, grad: grad?.webgpu ?? null, update: update?.webgpu ?? null },
+  };
+}
+
+function parameterTable(m: TracedModel, places: ReadonlyMap<string, Parameter['place']>): Parameter[] {
+  return [...m.parameters.values()].map(({ info }) => ({
+    name: info.name,
+    shape: info.axes.map((a) => a.size),
+    permutation: info.permutation,
+    init: info.init,
+    trainable: info.trainable,
+    place: places.get(info.name)!,
+  }));
+}
+
+function entryTable(m: TracedModel, e: CompiledEntry, index: number, programs: readonly Planned[], layout: ReturnType<typeof layOut>): Entry {
+  const port = (name: string, key: string, type: ReturnType<typeof typeOf>): Port => {
+    if (type.dtype === 'f16') throw new ModelError('model-port', `entry '${e.entry.name}': ${name} is f16; inputs and outputs are f32, i32, u32 or bool: cast it`);
+    return { name, axes: type.axes.map((a) => a.name), shape: type.axes.map((a) => a.size), dtype: type.dtype, place: layout.port(e.entry.name, key) };
+  };
+  const find = (kind: PlannedProgram['kind']): Planned | undefined => programs.find((p) => p.entry === e.entry.name && p.kind === kind);
+  const memory = (p: Planned | undefined, kind: PlannedProgram['kind']): MemoryPlan | null =>
+    p
+      ? {
+          peak: p.plan.peak,
+          allocated: p.plan.arenas.reduce((s, b) => s + b, 0),
+          tensors: p.plan.live.map((l) => {
+            const place = layout.place(e.entry.name, kind, p.plan, l.tensor);
+            return { label: l.tensor.label, bytes: l.bytes, first: l.first, last: l.last, arena: place.arena, offset: place.offset };
+          }),
+          ops: p.program.kernels.map((k) => k.name),
+        }
+      : null;
+  const flops = (p: Planned | undefined): number => p?.program.kernels.reduce((s, k) => s + k.flops, 0) ?? 0;
+  const names = [...m.parameters.keys()];
+  const opt = e.entry.optimizer;
+  const s = e.entry.schedule;
+  const schedule: Schedule = { kind: s.kind, warmup: s.warmup ?? 0, total: s.total ?? 0, power: s.power ?? 1 };
+  return {
+    index,
+    inputs: e.entry.inputs.map((i) => port(i.name, i.name, i.type)),
+    outputs: Object.entries(e.entry.outputs).map(([n, v]) => port(n, `out:${n}`, typeOf(v))),
+    loss: e.entry.loss,
+    parameters: e.uses.map((n) => names.indexOf(n)),
+    training: opt ? { optimizer: opt.name, states: opt.states.map((n) => ({ name: n, arena: layout.states.get(n)! })), lr: opt.lr, schedule, settings: opt.settings } : null,
+    memory: { forward: memory(find('forward'), 'forward')!, grad: memory(find('grad'), 'grad') },
+    flops: { forward: flops(find('forward')), grad: flops(find('grad')) },
+  };
+}
+
+function checkBudget(needed: number, budget: number | undefined): void {
+  if (budget === undefined || needed <= budget) return;
+  throw new ModelError('plan-memory', `the plan needs ${needed} bytes (${(needed / 2 ** 30).toFixed(2)} GiB) and --memory allows ${budget}\n  fix: allow at least ${needed} bytes, build fewer entries (--entries), or a smaller --size or --batch`);
+}
+

@@ -1,0 +1,103 @@
+// WebGPU: kernels deduplicated by code, and one dispatch per kernel and slab.
+import { emitWgsl, header } from '../kernels/wgsl/index.ts';
+import type { Kernel } from '../kernels/ir.ts';
+import type { WgslKernel } from '../kernels/targets.ts';
+import type { Dispatch, KernelInfo, Place } from '../runtime/manifest.ts';
+import type { Program, ProgramTensor } from './program.ts';
+import { slabs } from './slabs.ts';
+
+const MAX_FOLD = 65535;
+
+export interface Limits {
+  readonly maxStorageBufferBindingSize: number;
+}
+
+export class WebGpuEmitter {
+  readonly kernels: KernelInfo[] = [];
+  readonly dispatches: Dispatch[] = [];
+  readonly files = new Map<string, string>();
+  largestBinding = 0;
+  private readonly byCode = new Map<string, number>();
+  private readonly limits: Limits;
+
+  constructor(limits: Limits) {
+    this.limits = limits;
+  }
+
+  /** Appends the program's dispatches; returns their range. Places must not move afterwards. */
+  program(program: Program, readOnly: ReadonlySet<number>, place: (t: ProgramTensor) => Place): { first: number; count: number } {
+    const first = this.dispatches.length;
+    const tensors = new Map(program.tensors.map((t) => [t.id, t]));
+    for (const k of program.kernels) this.kernel(k, readOnly, (id) => place(tensors.get(id)!));
+    return { first, count: this.dispatches.length - first };
+  }
+
+  private kernel(k: Kernel, readOnly: ReadonlySet<number>, place: (id: number) => Place): void {
+    const w = emitWgsl(k, { readOnly, maxFold: MAX_FOLD });
+    const access = k.bufs.map((b) => (readOnly.has(b.tensor) && b.access === 'read' ? ('read' as const) : ('read_write' as const)));
+    const index = this.register(k, w, access);
+    for (const s of slabs(k, w.outermost, this.limits.maxStorageBufferBindingSize)) {
+      const bindings = k.bufs.map((b, i) => {
+        const p = place(b.tensor);
+        const [lo, hi] = s.windows[i]!;
+        // a tensor's memory is whole units, so that rounding up stays inside
+        const bytes = Math.ceil(((hi - lo) * 4) / 16) * 16;
+        this.largestBinding = Math.max(this.largestBinding, bytes);
+        return [p.arena, p.offset + (lo * 4) / 256, bytes] as const;
+      });
+      disjoint(k, bindings);
+      this.dispatches.push({
+        kernel: index,
+        label: k.name,
+        bindings,
+        params: [s.first, s.count, ...s.windows.map(([lo]) => lo)],
+        grids: w.variants.map((v) => v.grid(s.count)),
+      });
+    }
+  }
+
+  private register(k: Kernel, w: WgslKernel, access: readonly ('read' | 'read_write')[]): number {
+    const code = w.variants.map((v) => v.code).join('\n//////\n');
+    const known = this.byCode.get(code);
+    if (known !== undefined) return known;
+    const index = this.kernels.length;
+    this.byCode.set(code, index);
+    const name = fileName(k, index);
+    this.kernels.push({
+      name: k.name,
+      region: k.region,
+      kind: k.kind === 'contract' ? k.pattern : k.kind,
+      flops: k.flops,
+      bytes: k.bufs.reduce((s, b) => s + 4 * b.size, 0),
+      usesStep: w.usesStep,
+      bindings: access,
+      variants: w.variants.map((v) => {
+        const file = `kernels/${name}.${v.id}.wgsl`;
+        this.files.set(file, `${header(k)}${v.code}`);
+        return {
+          id: v.id,
+          file,
+          features: v.requires.features,
+          ...(v.requires.subgroupSize !== undefined ? { subgroupSize: v.requires.subgroupSize } : {}),
+          ...(v.requires.workgroupStorage !== undefined ? { workgroupStorage: v.requires.workgroupStorage } : {}),
+          ...(v.requires.invocations !== undefined ? { invocations: v.requires.invocations } : {}),
+        };
+      }),
+    });
+    return index;
+  }
+}
+
+const fileName = (k: Kernel, index: number): string => `${String(index).padStart(4, '0')}-${k.kind === 'contract' ? k.pattern : k.kind}`;
+
+/** WebGPU's rule, proved at build time: a writable window shares no byte with another window of its buffer. */
+function disjoint(k: Kernel, bindings: readonly (readonly [number, number, number])[]): void {
+  bindings.forEach(([arena, offset, bytes], i) => {
+    bindings.forEach(([arena2, offset2, bytes2], j) => {
+      if (j <= i || arena !== arena2) return;
+      if (k.bufs[i]!.access === 'read' && k.bufs[j]!.access === 'read') return;
+      const [a, b] = [offset * 256, offset2 * 256];
+      if (a < b + bytes2 && b < a + bytes) throw new Error(`${k.name}: windows of ${k.bufs[i]!.label} and ${k.bufs[j]!.label} overlap`);
+    });
+  });
+}

@@ -1,0 +1,110 @@
+// Where everything lives: arenas for parameters, gradients and optimiser state (at equal offsets), one for the entries'
+// inputs and outputs, and the activations' arenas that the memory plans fill.
+import { byteLength } from '../dsl/types.ts';
+import type { Arena, Place } from '../runtime/manifest.ts';
+import { type CompiledEntry, ROW } from './pipeline.ts';
+import { align, type Plan } from './plan.ts';
+import type { Program, ProgramTensor } from './program.ts';
+import type { TracedModel } from './trace.ts';
+
+const UNIT = 256;
+
+export interface PlannedProgram {
+  readonly program: Program;
+  readonly plan: Plan;
+  readonly kind: 'forward' | 'grad' | 'update';
+}
+
+export interface Layout {
+  readonly arenas: readonly Arena[];
+  readonly parameters: ReadonlyMap<string, Place>;
+  readonly states: ReadonlyMap<string, number>;
+  /** Place of a port, by entry and name (outputs as `out:NAME`). */
+  port(entry: string, name: string): Place;
+  place(entry: string, kind: PlannedProgram['kind'], plan: Plan, t: ProgramTensor): Place;
+}
+
+/** Offsets of the parameters in their arenas, and the arenas' size in f32 words (a multiple of ROW). */
+export function placeParameters(m: TracedModel): { places: Map<string, { frozen: boolean; offset: number; bytes: number }>; trainable: number; frozen: number } {
+  const places = new Map<string, { frozen: boolean; offset: number; bytes: number }>();
+  const end = { trainable: 0, frozen: 0 };
+  for (const [name, p] of m.parameters) {
+    const which = p.info.trainable ? 'trainable' : 'frozen';
+    const bytes = byteLength(p.value.node.types[0]!);
+    places.set(name, { frozen: which === 'frozen', offset: end[which], bytes });
+    end[which] += align(bytes);
+  }
+  const whole = (n: number): number => Math.ceil(n / (4 * ROW)) * 4 * ROW;
+  return { places, trainable: whole(end.trainable), frozen: align(end.frozen) };
+}
+
+export function layOut(m: TracedModel, entries: readonly CompiledEntry[], plans: readonly { entry: string; kind: PlannedProgram['kind']; plan: Plan }[]): Layout {
+  const { places, trainable, frozen } = placeParameters(m);
+  const arenas: Arena[] = [];
+  const add = (a: Arena): number => arenas.push(a) - 1;
+  const training = entries.some((e) => e.grad);
+  const everywhere = ['forward', 'grad', 'update'] as const;
+  const parameters = add({ name: 'parameters', role: 'parameters', bytes: Math.max(trainable, UNIT), sections: everywhere });
+  const frozenArena = frozen > 0 ? add({ name: 'parameters.frozen', role: 'parameters', bytes: frozen, sections: everywhere }) : -1;
+  const gradients = training ? add({ name: 'gradients', role: 'gradients', bytes: trainable, sections: ['grad', 'update'] }) : -1;
+  const states = new Map<string, number>();
+  for (const e of entries) for (const s of e.entry.optimizer?.states ?? []) if (!states.has(s)) states.set(s, add({ name: s, role: 'state', bytes: trainable, sections: ['update'] }));
+
+  // every entry's ports start at the same place: entries run one at a time
+  const ports = new Map<string, Place>();
+  let io = UNIT;
+  const ioArena = arenas.length;
+  for (const e of entries) {
+    let at = 0;
+    for (const t of e.table.list) {
+      if (t.home.kind !== 'port') continue;
+      const bytes = byteLength(t.type);
+      ports.set(`${e.entry.name}/${t.home.name}`, { arena: ioArena, offset: at / UNIT, bytes });
+      at += align(bytes);
+    }
+    io = Math.max(io, at);
+  }
+  add({ name: 'io', role: 'activations', bytes: io, sections: ['forward', 'grad'] });
+
+  const firstArena = new Map<string, number>();
+  for (const kind of everywhere) {
+    const mine = plans.filter((p) => p.kind === kind);
+    const count = Math.max(0, ...mine.map((p) => p.plan.arenas.length));
+    firstArena.set(kind, arenas.length);
+    for (let i = 0; i < count; i++) add({ name: `${kind}.${i}`, role: 'activations', bytes: Math.max(...mine.map((p) => p.plan.arenas[i] ?? 0)), sections: [kind] });
+  }
+
+  const whole = (arena: number): Place => ({ arena, offset: 0, bytes: trainable });
+  const port = (entry: string, name: string): Place => {
+    const p = ports.get(`${entry}/${name}`);
+    if (!p) throw new Error(`layout: no port ${name} in ${entry}`);
+    return p;
+  };
+  const parameterPlace = (name: string): Place => {
+    const p = places.get(name)!;
+    return { arena: p.frozen ? frozenArena : parameters, offset: p.offset / UNIT, bytes: p.bytes };
+  };
+  return {
+    arenas,
+    parameters: new Map([...places.keys()].map((n) => [n, parameterPlace(n)])),
+    states,
+    port,
+    place(entry, kind, plan, t) {
+      const h = t.home;
+      switch (h.kind) {
+        case 'temp': {
+          const p = plan.places.get(t.id)!;
+          return { arena: firstArena.get(kind)! + p.arena, offset: p.offset / UNIT, bytes: byteLength(t.type) };
+        }
+        case 'port':
+          return port(entry, h.name);
+        case 'parameter':
+          return parameterPlace(h.name);
+        case 'gradient':
+          return { ...parameterPlace(h.name), arena: gradients };
+        case 'arena':
+          return whole(h.name === 'parameters' ? parameters : h.name === 'gradients' ? gradients : states.get(h.name.replace('state.', ''))!);
+      }
+    },
+  };
+}
