@@ -72,18 +72,29 @@ function horner<V>(o: MathOps<V>, x: V, c: readonly number[]): V {
   return r;
 }
 
+/** x as n ln 2 + r with |r| <= ln(2)/2: the whole number n (an i32) and e^r. */
+function reduce<V>(o: MathOps<V>, x: V): { n: V; e: V } {
+  const n = o.nearest(o.mul(x, o.f(Math.LOG2E)));
+  const r = o.sub(o.sub(x, o.mul(n, o.f(LN2_HI))), o.mul(n, o.f(LN2_LO)));
+  const p = horner(o, r, COEFFICIENTS.exp);
+  return { n: o.toInt(n), e: o.add(o.add(o.mul(o.mul(r, r), p), r), o.f(1)) };
+}
+
+/** 2^n for -126 <= n <= 127. */
+const power = <V>(o: MathOps<V>, n: V): V => o.fromBits(o.shl(o.iadd(n, o.i(127)), 23));
+
 /** e^x; 0 below -104, infinity above 88.73; denormal results are kept. */
 export function exp<V>(o: MathOps<V>, x: V): V {
-  const c = o.min(o.max(x, o.f(-104)), o.f(89));
-  const n = o.nearest(o.mul(c, o.f(Math.LOG2E)));
-  const r = o.sub(o.sub(c, o.mul(n, o.f(LN2_HI))), o.mul(n, o.f(LN2_LO)));
-  const p = horner(o, r, COEFFICIENTS.exp);
-  const e = o.add(o.add(o.mul(o.mul(r, r), p), r), o.f(1));
+  const { n, e } = reduce(o, o.min(o.max(x, o.f(-104)), o.f(89)));
   // 2^n in two factors, since n spans -150 … 128.
-  const i = o.toInt(n);
-  const half = o.shr(i, 1);
-  const power = (k: V): V => o.fromBits(o.shl(o.iadd(k, o.i(127)), 23));
-  return o.mul(o.mul(e, power(half)), power(o.isub(i, half)));
+  const half = o.shr(n, 1);
+  return o.mul(o.mul(e, power(o, half)), power(o, o.isub(n, half)));
+}
+
+/** e^x for -87 <= x <= 88 only: fewer steps. */
+export function expNear<V>(o: MathOps<V>, x: V): V {
+  const { n, e } = reduce(o, x);
+  return o.mul(e, power(o, n));
 }
 
 /** log x: -infinity at 0, NaN below. */
@@ -114,7 +125,8 @@ export function tanh<V>(o: MathOps<V>, x: V): V {
   const a = o.abs(x);
   const z = o.mul(x, x);
   const near = o.add(x, o.mul(o.mul(x, z), horner(o, z, COEFFICIENTS.tanh)));
-  const e = exp(o, o.add(a, a));
+  const bounded = o.min(a, o.f(16)); // 1 to rounding from 9 on
+  const e = expNear(o, o.add(bounded, bounded));
   const far = o.sub(o.f(1), o.div(o.f(2), o.add(e, o.f(1))));
   return o.select(o.lt(a, o.f(0.625)), near, withSign(o, far, x));
 }
@@ -123,7 +135,7 @@ export function erf<V>(o: MathOps<V>, x: V): V {
   const a = o.min(o.abs(x), o.f(4));
   const z = o.mul(a, a);
   const near = o.add(o.mul(x, o.f(2 / Math.sqrt(Math.PI))), o.mul(o.mul(x, z), horner(o, z, COEFFICIENTS.erf)));
-  const far = o.sub(o.f(1), exp(o, o.sub(o.f(0), horner(o, a, COEFFICIENTS.erfc))));
+  const far = o.sub(o.f(1), expNear(o, o.sub(o.f(0), horner(o, a, COEFFICIENTS.erfc))));
   return o.select(o.lt(a, o.f(0.97)), near, withSign(o, far, x));
 }
 

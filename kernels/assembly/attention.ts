@@ -3,7 +3,7 @@
 //
 // `fetch` is the emitted function that copies one operand of window g and head h to dst (or points at it) and returns its
 // address; 0 where the kernel has no such operand.
-import { exp4, exp1, log1 } from './functions';
+import { exp1, expNear4, log1 } from './functions';
 import { packPanel, tile } from './gemm';
 
 type Fetch = (p: usize, which: i32, dst: usize, g: i32, h: i32) => usize;
@@ -124,12 +124,13 @@ function scoreRow(s: usize, m: i32, scale: f32, bias: usize, gk: usize, group: i
 function expRow(s: usize, m: i32, shift: f32): f32 {
   const shift4 = f32x4.splat(shift);
   const least = f32x4.splat(-87);
+  const most = f32x4.splat(88);
   let sum4 = f32x4.splat(0);
   let j = 0;
   for (const end = m - 3; j < end; j += 4) {
     const o = s + (<usize>j << 2);
     const x = f32x4.sub(v128.load(o), shift4);
-    const y = v128.andnot(exp4(x), f32x4.lt(x, least));
+    const y = v128.andnot(expNear4(f32x4.min(f32x4.max(x, least), most)), f32x4.lt(x, least));
     sum4 = f32x4.add(sum4, y);
     v128.store(o, y);
   }
@@ -137,7 +138,7 @@ function expRow(s: usize, m: i32, shift: f32): f32 {
   for (; j < m; j++) {
     const o = s + (<usize>j << 2);
     const x = load<f32>(o) - shift;
-    const y = x < -87 ? <f32>0 : exp1(x);
+    const y = x < -87 ? <f32>0 : exp1(min<f32>(x, 88));
     sum += y;
     store<f32>(o, y);
   }
@@ -182,6 +183,7 @@ export function attentionForward(d: usize, p: usize, scratch: usize, t: u32, nt:
   const across = base + word(d, ACROSS), along = base + word(d, ALONG);
   const mPanels = (m + 7) >> 3, ePanels = (e + 7) >> 3;
   const ld = <usize>mPanels << 5, ldc = <usize>ePanels << 5, row = <usize>e << 2;
+  const inverse = taps + 64; // 1 / sum of each row of the block
   store<u64>(taps, 0);
   let head = -1;
   let bias: usize = 0;
@@ -206,27 +208,28 @@ export function attentionForward(d: usize, p: usize, scratch: usize, t: u32, nt:
         const most = scoreRow(sr, m, scale, bias ? bias + (<usize>(i * m) << 2) : 0, gk, group, mask);
         const sum = expRow(sr, m, most);
         store<f32>(lse + (<usize>((ig * h + ih) * n + i) << 2), most + log1(sum));
-        // Normalised here, where a row is at hand, rather than after the product.
-        scaleVector(sr, m, 1 / sum);
+        store<f32>(inverse + (<usize>r << 2), 1 / sum);
       }
       multiply(s, ld, 4, rows, along, ePanels, m, taps, c, ldc, false);
       for (let r = 0; r < rows; r++) {
-        memory.copy(o + (<usize>(((ig * n + i0 + r) * h + ih) * e) << 2), c + <usize>r * ldc, row);
+        const target = o + (<usize>(((ig * n + i0 + r) * h + ih) * e) << 2);
+        scaleRow(target, c + <usize>r * ldc, e, load<f32>(inverse + (<usize>r << 2)));
       }
     }
   }
 }
 
-function scaleVector(s: usize, n: i32, factor: f32): void {
+/** y = x * factor */
+function scaleRow(y: usize, x: usize, n: i32, factor: f32): void {
   const factor4 = f32x4.splat(factor);
   let i = 0;
   for (const end = n - 3; i < end; i += 4) {
-    const o = s + (<usize>i << 2);
-    v128.store(o, f32x4.mul(v128.load(o), factor4));
+    const o = <usize>i << 2;
+    v128.store(y + o, f32x4.mul(v128.load(x + o), factor4));
   }
   for (; i < n; i++) {
-    const o = s + (<usize>i << 2);
-    store<f32>(o, load<f32>(o) * factor);
+    const o = <usize>i << 2;
+    store<f32>(y + o, load<f32>(x + o) * factor);
   }
 }
 

@@ -111,7 +111,7 @@ function describe(kernel: AttentionKernel | AttentionGradKernel): { words: numbe
   };
   const back = part !== 'forward';
   const places = [
-    alloc(16), // taps
+    alloc(16 + ROWS), // taps, a number per row
     alloc(n * e), // q
     alloc(m * e), // k
     alloc(m * e), // v

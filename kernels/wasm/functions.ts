@@ -1,6 +1,6 @@
 // exp, log, tanh, erf and pow as AssemblyScript functions, printed from the shared table: `exp1` of one f32, `exp4` of
 // four.
-import { erf, exp, log, type MathOps, pow, tanh } from '../math.ts';
+import { erf, exp, expNear, log, type MathOps, pow, tanh } from '../math.ts';
 
 type Type = 'f32' | 'i32' | 'bool';
 
@@ -64,6 +64,7 @@ function print(name: string, f: (o: MathOps<string>, ...args: string[]) => strin
 /** The library's `functions.ts`. */
 export const functionsSource: string = [
   print('exp', exp, ['a']),
+  print('expNear', expNear, ['a']),
   print('log', log, ['a']),
   print('tanh', tanh, ['a']),
   print('erf', erf, ['a']),
