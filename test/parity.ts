@@ -1,0 +1,77 @@
+// Parity with MONAI: builds T3D for a golden's configuration, runs it on a device with the golden's weights and inputs, and
+// compares logits, loss and every parameter's gradient.
+import { type BuildOptions, build, type Built } from '../compiler/index.ts';
+import t3d from '../models/t3d/index.ts';
+import { type OpenOptions, open, type Session, writeSafetensors } from '../runtime/index.ts';
+import { type Config, compareGolden, gradientFloor, type ModelGolden, modelInputs, parameterValue } from './golden.ts';
+
+export interface ParityResult {
+  readonly device: string;
+  readonly logits: number;
+  readonly loss: number;
+  /** Worst relative L2 over the gradients, and whose. */
+  readonly gradient: number;
+  readonly worst: string;
+  readonly failures: readonly string[];
+  readonly ms: { readonly forward: number; readonly grad: number };
+}
+
+export const settingsOf = (c: Config): Record<string, unknown> => ({
+  featureSize: c.feature_size,
+  useV2: c.use_v2,
+  merging: c.merging,
+  inChannels: c.in_channels,
+  outChannels: c.out_channels,
+  size: c.size,
+  batch: c.batch,
+  leakySlope: c.leaky_slope,
+});
+
+export const buildFor = (c: Config, options: BuildOptions = {}): Promise<Built> => build(t3d, { entries: ['logits', 'segment'], set: settingsOf(c), ...options });
+
+export function weightsFor(manifest: Built['manifest'], seed: number): Uint8Array {
+  return writeSafetensors(manifest.parameters.map((p) => ({ name: p.name, shape: p.shape, data: parameterValue(p.name, p.shape, seed) })));
+}
+
+export const LOGITS = 1e-4;
+export const GRADIENT = 1e-3;
+
+/** `forwardOnly` for goldens without gradients. */
+export async function parity(golden: ModelGolden, built: Built, options: OpenOptions, forwardOnly = false): Promise<ParityResult> {
+  const session: Session = await open(built.files, { onNotice: () => {}, ...options });
+  try {
+    const { volume, labels } = modelInputs(golden.config);
+    await session.loadWeights(weightsFor(built.manifest, golden.config.seed));
+    const failures: string[] = [];
+    const t0 = performance.now();
+    const { logits } = await session.entries.logits!({ volume });
+    const forward = performance.now() - t0;
+    const l = compareGolden(golden.tensors.logits!, logits as Float32Array, { relL2: LOGITS });
+    if (!l.ok) failures.push(`logits: ${l.message}`);
+    if (forwardOnly) return { device: session.device.name, logits: l.relL2, loss: 0, gradient: 0, worst: '', failures, ms: { forward, grad: 0 } };
+    const t1 = performance.now();
+    const { outputs, grads } = await session.grads('segment', { volume, label: labels });
+    const grad = performance.now() - t1;
+    const loss = Math.abs((outputs.loss as Float32Array)[0]! - golden.loss) / golden.loss;
+    if (!(loss < LOGITS)) failures.push(`loss ${(outputs.loss as Float32Array)[0]} for ${golden.loss}`);
+    let gradient = 0;
+    let worst = '';
+    for (const [name, g] of Object.entries(golden.tensors)) {
+      if (!name.startsWith('grad.')) continue;
+      const mine = grads[name.slice(5)];
+      if (!mine) {
+        failures.push(`${name}: missing`);
+        continue;
+      }
+      const c = compareGolden(g, mine, { relL2: GRADIENT, floor: gradientFloor(golden) });
+      if (!c.ok) failures.push(`${name}: ${c.message}`);
+      if (!(c.relL2 <= gradient)) {
+        gradient = c.relL2;
+        worst = name;
+      }
+    }
+    return { device: session.device.name, logits: l.relL2, loss, gradient, worst, failures, ms: { forward, grad } };
+  } finally {
+    await session.close();
+  }
+}
