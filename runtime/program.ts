@@ -1,6 +1,6 @@
 // program.wasm on the host's side: its exports and the session block, which runtime/scheduler/layout.ts describes.
 
-import type { RunMode, RunSettings, SectionKind } from './device.ts';
+import { type RunMode, type RunSettings, SECTIONS_OF, type SectionKind } from './device.ts';
 import { T3dcError } from './errors.ts';
 import { type Manifest, SCHEDULE_KINDS } from './manifest.ts';
 import * as L from './scheduler/layout.ts';
@@ -167,6 +167,14 @@ export class SessionBlock {
   }
   get lr(): number {
     return this.view.getFloat32(this.s + L.LR, true);
+  }
+  /** Throws T3dcError 'bad-artifact' when the program lacks a section that a mode runs. */
+  needSections(entry: string, index: number, target: 'wasm' | 'webgpu', mode: RunMode): void {
+    for (const kind of SECTIONS_OF[mode])
+      if (!this.program.hasSection(index, target === 'wasm' ? 0 : 1, SECTION_INDEX[kind]))
+        throw new T3dcError('bad-artifact', `the artifact holds no ${kind} program of ${entry} for ${target}`, {
+          hint: 'Build it with this target, or open it on another device.',
+        });
   }
   /** Words of a command stream. */
   stream(words: number): Uint32Array {

@@ -100,21 +100,22 @@ async function step(
   host.configure(settings);
   const loss = entry.outputs.find((p) => p.name === entry.loss)!;
   const losses: Promise<Uint8Array[]>[] = [];
-  try {
-    for (let m = 0; m < data.length; m++) {
-      session.writeInputs(entry, data[m]!);
-      await host.run(name, 'train', m);
-      if (reading) losses.push(host.read([{ ...loss.place, bytes: 4 }]));
+  for (let m = 0; m < data.length; m++) {
+    // A read-back waits for its run: at most two are on their way.
+    if (losses.length >= 2) await losses[losses.length - 2];
+    session.writeInputs(entry, data[m]!);
+    await host.run(name, 'train', m);
+    if (reading) {
+      const read = host.read([{ ...loss.place, bytes: 4 }]);
+      read.catch(() => {}); // it is awaited below; until then its failure is nobody's
+      losses.push(read);
     }
-    if (!reading) return null;
-    let sum = 0;
-    for (const bytes of await Promise.all(losses))
-      sum += new DataView(bytes[0]!.buffer, bytes[0]!.byteOffset).getFloat32(0, true);
-    return { loss: sum / data.length, outputs: names.length ? await session.readOutputs(entry, names) : {} };
-  } catch (e) {
-    await Promise.allSettled(losses);
-    throw e;
   }
+  if (!reading) return null;
+  let sum = 0;
+  for (const bytes of await Promise.all(losses))
+    sum += new DataView(bytes[0]!.buffer, bytes[0]!.byteOffset).getFloat32(0, true);
+  return { loss: sum / data.length, outputs: names.length ? await session.readOutputs(entry, names) : {} };
 }
 
 /** Options, else the loaded checkpoint's settings, else the artifact's. */

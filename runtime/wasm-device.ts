@@ -109,7 +109,8 @@ export class WasmDevice implements Device {
     return this.#block.program;
   }
 
-  require(_entry: string, mode: RunMode): Promise<void> {
+  async require(entry: string, mode: RunMode): Promise<void> {
+    this.#block.needSections(entry, this.#manifest.entries[entry]!.index, 'wasm', mode);
     return this.allocate(mode);
   }
 

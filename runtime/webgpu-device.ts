@@ -1,7 +1,23 @@
-// The WebGPU device.
+// The WebGPU device: an arena is a buffer, a run is one command stream from the scheduler, walked in one call.
 import type { Artifact } from './artifact.ts';
-import type { Device } from './device.ts';
-import { T3dcError } from './errors.ts';
+import {
+  type Device,
+  type DeviceInfo,
+  type OpTime,
+  type RunMode,
+  type RunSettings,
+  SECTIONS_OF,
+  type SectionKind,
+} from './device.ts';
+import { bytes, messageOf, T3dcError } from './errors.ts';
+import { type Manifest, type Place, UNIT } from './manifest.ts';
+import { alignUp, importedPages, instantiate, MODES, SessionBlock, WASM_PAGE } from './program.ts';
+import * as L from './scheduler/layout.ts';
+import { type Acquired, acquire, type Choice, checkLimits, describe } from './webgpu-adapter.ts';
+import { Kernels } from './webgpu-kernels.ts';
+import { Pacing } from './webgpu-pacing.ts';
+import { timeDispatches, timeSubmits } from './webgpu-profile.ts';
+import { Readback } from './webgpu-readback.ts';
 
 export interface WebGpuOptions {
   readonly onNotice: (message: string) => void;
@@ -13,12 +29,319 @@ export interface WebGpuOptions {
   readonly dawnFlags: readonly string[];
 }
 
-export async function openWebGpu(
-  _artifact: Artifact,
-  _which: 'any' | 'hardware' | GPUDevice,
-  _options: WebGpuOptions,
-): Promise<Device> {
-  throw new T3dcError('no-device', 'this build of the runtime has no WebGPU device', {
-    hint: "Open with { device: 'wasm' }.",
+/** A submit ends after this much work, so that no driver's watchdog fires and the page stays alive. */
+const SUBMIT_DISPATCHES = 2048;
+const SUBMIT_FLOPS = 4e12;
+
+/** Throws T3dcError 'no-device', 'limits', 'out-of-memory', 'bad-artifact'. */
+export async function openWebGpu(artifact: Artifact, choice: Choice, options: WebGpuOptions): Promise<Device> {
+  const { manifest } = artifact;
+  const acquired = await acquire(choice, manifest, options);
+  try {
+    const forward = manifest.arenas.filter((a) => a.sections.includes('forward'));
+    checkLimits(acquired.device, manifest, forward);
+    const block = await scheduler(artifact);
+    return new WebGpuDevice(artifact, acquired, block, options);
+  } catch (e) {
+    if (acquired.owned) acquired.device.destroy();
+    throw e;
+  }
+}
+
+/** program.wasm in a memory of its own, for its scheduler alone. */
+async function scheduler(artifact: Artifact): Promise<SessionBlock> {
+  const code = await artifact.file('program.wasm');
+  const module = await WebAssembly.compile(code as BufferSource);
+  const pages = importedPages(code);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages * 9 + 256, shared: true });
+  const program = await instantiate(module, memory, artifact.manifest);
+  const s = alignUp(program.heapBase() >>> 0, UNIT);
+  const end = s + (program.sessionBytes(artifact.manifest.arenas.length) >>> 0);
+  const more = Math.ceil((end - memory.buffer.byteLength) / WASM_PAGE);
+  if (more > 0) memory.grow(more);
+  program.createSession(s, artifact.manifest.arenas.length);
+  return new SessionBlock(program, memory, s);
+}
+
+class WebGpuDevice implements Device {
+  readonly info: DeviceInfo;
+  readonly #artifact: Artifact;
+  readonly #manifest: Manifest;
+  readonly #acquired: Acquired;
+  readonly #device: GPUDevice;
+  readonly #block: SessionBlock;
+  readonly #options: WebGpuOptions;
+  readonly #arenas: (GPUBuffer | undefined)[];
+  readonly #step: GPUBuffer;
+  readonly #kernels: Kernels;
+  readonly #readback: Readback;
+  readonly #pacing: Pacing;
+  /** `entry mode` whose dispatches are compiled and bound. */
+  readonly #ready = new Set<string>();
+  /** `entry mode` whose first run passed validation. */
+  readonly #validated = new Set<string>();
+  #failure: T3dcError | null = null;
+  #closed = false;
+  readonly #onError = (event: GPUUncapturedErrorEvent): void => this.#fail(gpuError(event.error));
+
+  constructor(artifact: Artifact, acquired: Acquired, block: SessionBlock, options: WebGpuOptions) {
+    this.#artifact = artifact;
+    this.#manifest = artifact.manifest;
+    this.#acquired = acquired;
+    this.#device = acquired.device;
+    this.#block = block;
+    this.#options = options;
+    this.#arenas = new Array(artifact.manifest.arenas.length);
+    this.#step = this.#device.createBuffer({ label: 'step block', size: L.STEP_BLOCK_BYTES, usage: 0x80 | 0x8 }); // STORAGE | COPY_DST
+    this.#kernels = new Kernels(artifact, this.#device, acquired.info, this.#step, options.onNotice);
+    this.#readback = new Readback(this.#device);
+    this.#pacing = new Pacing(this.#device.queue);
+    this.#device.addEventListener('uncapturederror', this.#onError);
+    void this.#device.lost.then((lost) => {
+      if (this.#closed) return;
+      this.#fail(
+        new T3dcError('device-lost', `the GPU device was lost (${lost.reason}): ${lost.message}`, {
+          hint: 'Open a new session and load the last checkpoint; if it happens again, build for less memory or smaller slabs.',
+        }),
+      );
+    });
+    this.info = {
+      kind: 'webgpu',
+      description: describe(acquired.info),
+      software: acquired.software,
+      features: [...this.#device.features].sort(),
+    };
+  }
+
+  async allocate(mode: RunMode): Promise<void> {
+    const kinds: readonly SectionKind[] = SECTIONS_OF[mode];
+    const missing = this.#manifest.arenas.flatMap((a, i) =>
+      !this.#arenas[i] && a.sections.some((k) => kinds.includes(k)) ? [i] : [],
+    );
+    if (missing.length === 0) return;
+    const arenas = missing.map((i) => this.#manifest.arenas[i]!);
+    checkLimits(this.#device, this.#manifest, arenas);
+    this.#device.pushErrorScope('out-of-memory');
+    this.#device.pushErrorScope('validation');
+    const buffers = arenas.map(
+      (a) =>
+        this.#device.createBuffer({
+          label: a.name,
+          size: alignUp(Math.max(a.bytes, 4), UNIT),
+          usage: 0x80 | 0x4 | 0x8,
+        }), // STORAGE | COPY_SRC | COPY_DST
+    );
+    const validation = await this.#device.popErrorScope();
+    const memory = await this.#device.popErrorScope();
+    const error = memory ?? validation;
+    if (error) {
+      for (const b of buffers) b.destroy();
+      const list = arenas.map((a) => `${a.name} ${bytes(a.bytes)}`).join(', ');
+      throw new T3dcError('out-of-memory', `the GPU gave no memory for ${mode}: ${list}: ${error.message}`, {
+        hint: 'Close other users of the GPU, or build the artifact for less memory (--memory).',
+      });
+    }
+    missing.forEach((arena, i) => {
+      this.#arenas[arena] = buffers[i];
+    });
+    for (const i of missing) {
+      const file = this.#manifest.arenas[i]!.file;
+      if (file !== undefined) this.write(i, 0, await this.#artifact.file(file));
+    }
+  }
+
+  async require(entry: string, mode: RunMode): Promise<void> {
+    this.#check();
+    this.#block.needSections(entry, this.#manifest.entries[entry]!.index, 'webgpu', mode);
+    await this.allocate(mode);
+    const key = `${entry} ${mode}`;
+    if (this.#ready.has(key)) return;
+    const indices = this.#dispatches(entry, mode);
+    await this.#kernels.prepare(indices, this.#arenas, (done, total) =>
+      this.#options.onProgress?.({ stage: 'kernels', done, total }),
+    );
+    this.#ready.add(key);
+  }
+
+  configure(settings: RunSettings): void {
+    this.#block.configure(settings);
+  }
+  get step(): number {
+    return this.#block.step;
+  }
+  set step(step: number) {
+    this.#block.step = step;
+  }
+  get lr(): number {
+    return this.#block.lr;
+  }
+  isAllocated(arena: number): boolean {
+    return this.#arenas[arena] !== undefined;
+  }
+
+  write(arena: number, byteOffset: number, data: Uint8Array): void {
+    this.#device.queue.writeBuffer(this.#arenas[arena]!, byteOffset, data as BufferSource);
+  }
+  clear(arena: number, byteOffset: number, byteLength: number): void {
+    const encoder = this.#device.createCommandEncoder({ label: 'clear' });
+    encoder.clearBuffer(this.#arenas[arena]!, byteOffset, byteLength);
+    this.#device.queue.submit([encoder.finish()]);
+  }
+
+  async read(places: readonly Place[]): Promise<Uint8Array[]> {
+    this.#check();
+    const pending = this.#pacing.take();
+    const data = await this.#guard(this.#readback.read(places, this.#arenas, () => this.#pacing.nap(pending)));
+    this.#pacing.measured(pending);
+    return data;
+  }
+
+  async run(entry: string, mode: RunMode, microstep: number): Promise<void> {
+    this.#check();
+    const key = `${entry} ${mode}`;
+    const { queue } = this.#device;
+    const { program, s } = this.#block;
+    const words = program.stream(s, this.#manifest.entries[entry]!.index, MODES[mode], microstep);
+    const stream = this.#block.stream(words).slice();
+    // The plan's bindings are the same each time, so that one validated run vouches for the next.
+    const validate = !this.#validated.has(key);
+    if (validate) this.#device.pushErrorScope('validation');
+    let encoder: GPUCommandEncoder | null = null;
+    let pass: GPUComputePassEncoder | null = null;
+    let count = 0;
+    let flops = 0;
+    const submit = (): void => {
+      if (!encoder || !pass) return;
+      pass.end();
+      queue.submit([encoder.finish()]);
+      this.#pacing.submitted(key);
+      encoder = null;
+      pass = null;
+      count = 0;
+      flops = 0;
+    };
+    for (let at = 0; at < stream.length; ) {
+      if (stream[at] === L.CMD_STEP) {
+        // A write to a buffer comes before everything that is submitted after it.
+        submit();
+        queue.writeBuffer(this.#step, 0, stream, at + 1, L.STEP_BLOCK_BYTES / 4);
+        at += 1 + L.STEP_BLOCK_BYTES / 4;
+        continue;
+      }
+      const first = stream[at + 1]!;
+      const end = first + stream[at + 2]!;
+      at += 3;
+      for (let i = first; i < end; i++) {
+        encoder ??= this.#device.createCommandEncoder({ label: key });
+        pass ??= (encoder as GPUCommandEncoder).beginComputePass();
+        this.#kernels.encode(pass as GPUComputePassEncoder, i);
+        count++;
+        flops += this.#manifest.kernels[this.#manifest.dispatches[i]!.kernel]!.flops;
+        if (count >= SUBMIT_DISPATCHES || flops >= SUBMIT_FLOPS) {
+          submit();
+          await this.#guard(this.#pacing.room());
+        }
+      }
+    }
+    submit();
+    if (validate) {
+      const error = await this.#guard(this.#device.popErrorScope());
+      if (error) this.#fail(gpuError(error));
+      this.#check();
+      this.#validated.add(key);
+    }
+    await this.#guard(this.#pacing.room());
+  }
+
+  async profile(entry: string, mode: RunMode): Promise<OpTime[]> {
+    this.#check();
+    await this.#guard(this.#pacing.drain());
+    this.#block.program.prepare(this.#block.s, 0);
+    this.#peek(entry, mode);
+    this.#device.queue.writeBuffer(this.#step, 0, this.#block.stream(1 + L.STEP_BLOCK_BYTES / 4).slice(1));
+    const indices = this.#dispatches(entry, mode);
+    const ready = indices.map((i) => this.#kernels.get(i));
+    const exact = this.#device.features.has('timestamp-query');
+    if (!exact)
+      this.#options.onNotice('this device has no timestamps: the times include the submission of each dispatch');
+    const ms = await this.#guard((exact ? timeDispatches : timeSubmits)(this.#device, ready));
+    const out: OpTime[] = [];
+    // Slabs of one op follow each other; they are reported as one.
+    for (let from = 0; from < indices.length; ) {
+      const { kernel, label } = this.#manifest.dispatches[indices[from]!]!;
+      let to = from;
+      let sum = 0;
+      for (; to < indices.length; to++) {
+        const d = this.#manifest.dispatches[indices[to]!]!;
+        if (d.kernel !== kernel || d.label !== label || (to > from && d.params[0] === 0)) break;
+        sum += ms[to]!;
+      }
+      const info = this.#manifest.kernels[kernel]!;
+      out.push({ label, kind: info.kind, ms: sum, flops: info.flops, bytes: info.bytes });
+      from = to;
+    }
+    return out;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#device.removeEventListener('uncapturederror', this.#onError);
+    this.#readback.destroy();
+    this.#kernels.destroy();
+    this.#step.destroy();
+    for (const b of this.#arenas) b?.destroy();
+    if (this.#acquired.owned) this.#device.destroy();
+    this.#acquired.instance = null;
+  }
+
+  /** Dispatches of a run, in order. */
+  #dispatches(entry: string, mode: RunMode): number[] {
+    const stream = this.#peek(entry, mode);
+    const out: number[] = [];
+    for (let at = 1 + L.STEP_BLOCK_BYTES / 4; at < stream.length; at += 3)
+      for (let i = 0; i < stream[at + 2]!; i++) out.push(stream[at + 1]! + i);
+    return out;
+  }
+
+  #peek(entry: string, mode: RunMode): Uint32Array {
+    const words = this.#block.program.peekStream(this.#block.s, this.#manifest.entries[entry]!.index, MODES[mode]);
+    if (words === 0)
+      throw new T3dcError('bad-artifact', `program.wasm: the WebGPU program of ${entry} holds an unknown op`, {
+        hint: 'Build the artifact again.',
+      });
+    return this.#block.stream(words);
+  }
+
+  /** Turns rejections and errors that the GPU reported meanwhile into ours. */
+  async #guard<T>(work: Promise<T>): Promise<T> {
+    let result: T;
+    try {
+      result = await work;
+    } catch (e) {
+      this.#check();
+      throw e instanceof T3dcError ? e : new T3dcError('device-error', `the GPU failed: ${messageOf(e)}`, { cause: e });
+    }
+    this.#check();
+    return result;
+  }
+
+  #check(): void {
+    if (this.#closed) throw new T3dcError('closed', 'the session was closed');
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** The first failure is the cause; later ones follow from it. */
+  #fail(e: T3dcError): void {
+    this.#failure ??= e;
+  }
+}
+
+function gpuError(error: GPUError): T3dcError {
+  const memory = error.constructor.name === 'GPUOutOfMemoryError';
+  return new T3dcError(memory ? 'out-of-memory' : 'device-error', `the GPU reported an error: ${error.message}`, {
+    hint: memory
+      ? 'Close other users of the GPU, or build for less memory.'
+      : 'This is a fault of the artifact or the driver; please report it.',
   });
 }

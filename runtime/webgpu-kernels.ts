@@ -1,0 +1,211 @@
+// Kernels on a WebGPU device: which variant runs, pipelines compiled without blocking, and a bind group per dispatch. All
+// are made once, and only for the sections that are used.
+import type { Artifact } from './artifact.ts';
+import { messageOf, T3dcError } from './errors.ts';
+import { type Dispatch, type KernelInfo, type Manifest, UNIT } from './manifest.ts';
+import { describe } from './webgpu-adapter.ts';
+
+/** Bytes of a dispatch's parameter block, and the stride between blocks. */
+const PARAM_BYTES = 64;
+const PARAM_STRIDE = 256;
+/** Pipelines compiled at once. */
+const CONCURRENCY = 4;
+
+export interface ReadyDispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly grid: readonly [number, number, number];
+}
+
+interface Compiled {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly variant: number;
+}
+
+export class Kernels {
+  readonly #artifact: Artifact;
+  readonly #device: GPUDevice;
+  readonly #info: GPUAdapterInfo | null;
+  readonly #step: GPUBuffer;
+  readonly #params: GPUBuffer;
+  readonly #onNotice: (message: string) => void;
+  readonly #compiled = new Map<number, Promise<Compiled>>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #ready: (ReadyDispatch | undefined)[];
+
+  constructor(
+    artifact: Artifact,
+    device: GPUDevice,
+    info: GPUAdapterInfo | null,
+    step: GPUBuffer,
+    onNotice: (message: string) => void,
+  ) {
+    const { dispatches } = artifact.manifest;
+    this.#artifact = artifact;
+    this.#device = device;
+    this.#info = info;
+    this.#step = step;
+    this.#onNotice = onNotice;
+    this.#ready = new Array(dispatches.length);
+    const words = new Uint32Array(Math.max(1, dispatches.length) * (PARAM_STRIDE / 4));
+    dispatches.forEach((d, i) => {
+      words.set(d.params, i * (PARAM_STRIDE / 4));
+    });
+    this.#params = device.createBuffer({
+      label: 'parameter blocks',
+      size: words.byteLength,
+      usage: 0x40 | 0x8, // UNIFORM | COPY_DST
+    });
+    device.queue.writeBuffer(this.#params, 0, words);
+  }
+
+  get manifest(): Manifest {
+    return this.#artifact.manifest;
+  }
+
+  /** A dispatch that `prepare` made ready. */
+  get(index: number): ReadyDispatch {
+    return this.#ready[index]!;
+  }
+
+  encode(pass: GPUComputePassEncoder, index: number): void {
+    const { pipeline, group, grid } = this.#ready[index]!;
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+  }
+
+  /** Compiles and binds these dispatches. Throws T3dcError 'device-error', 'bad-artifact', 'limits'. */
+  async prepare(
+    indices: readonly number[],
+    arenas: readonly (GPUBuffer | undefined)[],
+    progress?: (done: number, total: number) => void,
+  ): Promise<void> {
+    const open = indices.filter((i) => !this.#ready[i]);
+    if (open.length === 0) return;
+    const kernels = [...new Set(open.map((i) => this.manifest.dispatches[i]!.kernel))];
+    let next = 0;
+    let done = 0;
+    const lane = async (): Promise<void> => {
+      while (next < kernels.length) {
+        await this.#compile(kernels[next++]!);
+        progress?.(++done, kernels.length);
+      }
+    };
+    await Promise.all(Array.from({ length: CONCURRENCY }, lane));
+    for (const i of open)
+      this.#ready[i] = this.#bind(i, await this.#compile(this.manifest.dispatches[i]!.kernel), arenas);
+  }
+
+  destroy(): void {
+    this.#params.destroy();
+  }
+
+  #compile(kernel: number): Promise<Compiled> {
+    let compiled = this.#compiled.get(kernel);
+    if (!compiled) {
+      compiled = this.#compileVariants(this.manifest.kernels[kernel]!);
+      this.#compiled.set(kernel, compiled);
+    }
+    return compiled;
+  }
+
+  /** The first variant that the device can run and its driver accepts. */
+  async #compileVariants(kernel: KernelInfo): Promise<Compiled> {
+    const layout = this.#layout(kernel);
+    const pipelineLayout = this.#device.createPipelineLayout({ bindGroupLayouts: [layout] });
+    const fit = kernel.variants.flatMap((v, i) => (this.#fits(v) ? [i] : []));
+    if (fit.length === 0)
+      throw new T3dcError('limits', `no variant of kernel ${kernel.name} runs on ${describe(this.#info)}`, {
+        expected: JSON.stringify(kernel.variants.at(-1)),
+        hint: "Open with { device: 'wasm' }.",
+      });
+    for (const [n, variant] of fit.entries()) {
+      const { id, file } = kernel.variants[variant]!;
+      const module = this.#device.createShaderModule({
+        label: `${kernel.name} ${id}`,
+        code: await this.#artifact.text(file),
+      });
+      try {
+        const pipeline = await this.#device.createComputePipelineAsync({
+          label: kernel.name,
+          layout: pipelineLayout,
+          compute: { module },
+        });
+        return { pipeline, layout, variant };
+      } catch (e) {
+        const { messages } = await module.getCompilationInfo();
+        const lines = messages
+          .filter((m) => m.type === 'error')
+          .map((m) => `${file}:${m.lineNum}:${m.linePos} ${m.message}`);
+        const why = lines.length ? lines.slice(0, 3).join('; ') : messageOf(e);
+        if (n + 1 === fit.length)
+          throw new T3dcError('device-error', `kernel ${kernel.name} (${id}) does not compile: ${why}`, { cause: e });
+        this.#onNotice(`kernel ${kernel.name}: the variant ${id} does not compile here, the next is used: ${why}`);
+      }
+    }
+    throw new Error('unreachable');
+  }
+
+  #fits(v: KernelInfo['variants'][number]): boolean {
+    const { features, limits } = this.#device;
+    if (!v.features.every((f) => features.has(f))) return false;
+    if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
+    if (v.invocations !== undefined && v.invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
+    if (v.subgroupSize === undefined) return true;
+    const info = this.#info as { subgroupMinSize?: number; subgroupMaxSize?: number } | null;
+    return info?.subgroupMinSize === v.subgroupSize && info?.subgroupMaxSize === v.subgroupSize;
+  }
+
+  /** Binding 0: the parameter block; then the buffers; then the step block. */
+  #layout(kernel: KernelInfo): GPUBindGroupLayout {
+    const key = `${kernel.bindings.join()} ${kernel.usesStep}`;
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      const visibility = 0x4; // COMPUTE
+      const entries: GPUBindGroupLayoutEntry[] = [
+        { binding: 0, visibility, buffer: { type: 'uniform', minBindingSize: PARAM_BYTES } },
+      ];
+      for (const access of kernel.bindings)
+        entries.push({
+          binding: entries.length,
+          visibility,
+          buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+        });
+      if (kernel.usesStep) entries.push({ binding: entries.length, visibility, buffer: { type: 'read-only-storage' } });
+      layout = this.#device.createBindGroupLayout({ entries });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+
+  #bind(
+    index: number,
+    { pipeline, layout, variant }: Compiled,
+    arenas: readonly (GPUBuffer | undefined)[],
+  ): ReadyDispatch {
+    const dispatch: Dispatch = this.manifest.dispatches[index]!;
+    const kernel = this.manifest.kernels[dispatch.kernel]!;
+    const entries: GPUBindGroupEntry[] = [
+      { binding: 0, resource: { buffer: this.#params, offset: index * PARAM_STRIDE, size: PARAM_BYTES } },
+    ];
+    for (const [arena, offset, size] of dispatch.bindings) {
+      const buffer = arenas[arena];
+      if (!buffer)
+        throw new T3dcError(
+          'bad-artifact',
+          `${dispatch.label} uses the arena ${this.manifest.arenas[arena]?.name ?? arena}, which this section lacks`,
+          {
+            hint: 'Build the artifact again.',
+          },
+        );
+      entries.push({
+        binding: entries.length,
+        resource: { buffer, offset: offset * UNIT, size: Math.ceil(size / 4) * 4 },
+      });
+    }
+    if (kernel.usesStep) entries.push({ binding: entries.length, resource: { buffer: this.#step } });
+    return { pipeline, group: this.#device.createBindGroup({ layout, entries }), grid: dispatch.grids[variant]! };
+  }
+}

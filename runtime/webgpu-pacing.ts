@@ -1,0 +1,79 @@
+// Work in flight without flooding the queue, and waiting without burning a core. Dawn on Node polls through setImmediate
+// for as long as a promise is pending, which on a software adapter takes the core that should do the work: so most of the
+// expected time is slept before any promise is asked for. https://github.com/dawn-gpu/node-webgpu
+import { isNode, sleep } from './environment.ts';
+
+/** Submits on the way to the GPU at once. */
+const IN_FLIGHT = 2;
+/** Part of the expected time that is slept. */
+const NAP = 0.75;
+const SHORTEST_NAP = 3;
+
+/** Submits that nothing has waited for yet. */
+export interface Pending {
+  readonly key: string;
+  readonly since: number;
+  submits: number;
+}
+
+export class Pacing {
+  readonly #queue: GPUQueue;
+  /** Milliseconds per submit, by kind of run; Infinity until the first run, in which drivers compile, is over. */
+  readonly #expected = new Map<string, number>();
+  #pending: Pending | null = null;
+  #waiting: Promise<unknown>[] = [];
+
+  constructor(queue: GPUQueue) {
+    this.#queue = queue;
+  }
+
+  submitted(key: string): void {
+    this.#pending ??= { key, since: performance.now(), submits: 0 };
+    this.#pending.submits++;
+  }
+
+  /** Resolves when another submit may follow. */
+  async room(): Promise<void> {
+    if (isNode) {
+      if (this.#pending && this.#pending.submits >= IN_FLIGHT) await this.drain();
+      return;
+    }
+    this.#waiting.push(this.#queue.onSubmittedWorkDone());
+    if (this.#waiting.length > IN_FLIGHT) await this.#waiting.shift();
+  }
+
+  /** Resolves when all submitted work is done. */
+  async drain(): Promise<void> {
+    const pending = this.take();
+    await this.nap(pending);
+    await this.#queue.onSubmittedWorkDone();
+    this.measured(pending);
+  }
+
+  /** What a wait that begins now will wait for. */
+  take(): Pending | null {
+    const pending = this.#pending;
+    this.#pending = null;
+    return pending;
+  }
+
+  /** Node: sleeps most of the time that is left. */
+  async nap(pending: Pending | null): Promise<void> {
+    if (!isNode || !pending) return;
+    const expected = this.#expected.get(pending.key);
+    if (expected === undefined || expected === Number.POSITIVE_INFINITY) return;
+    const ms = NAP * expected * pending.submits - (performance.now() - pending.since);
+    if (ms >= SHORTEST_NAP) await sleep(ms);
+  }
+
+  /** Learns from a wait that has ended. The nap being shorter than the estimate lets the estimate fall as well as rise. */
+  measured(pending: Pending | null): void {
+    if (!pending) return;
+    const ms = (performance.now() - pending.since) / pending.submits;
+    const before = this.#expected.get(pending.key);
+    this.#expected.set(
+      pending.key,
+      before === undefined ? Number.POSITIVE_INFINITY : Math.min(ms, 0.5 * (before + ms)),
+    );
+  }
+}
