@@ -1,9 +1,63 @@
 import { command } from '../command.ts';
+import { columns, showBytes, showCount, showFlops } from '../units.ts';
+import { facts, summary } from './build.ts';
+
 export const inspect = command({
   name: 'inspect',
-  summary: 'todo',
-  positionals: [],
-  options: {},
-  examples: [],
-  async run() {},
+  summary: 'tell what an artifact holds',
+  description: [
+    'Entries, parameters, kernels with their work and variants, and memory; --html draws the memory plans.',
+  ],
+  positionals: [{ name: 'ARTIFACT', help: 'folder or .t3dc file that t3dc build wrote' }],
+  options: {
+    html: { kind: 'text', value: 'FILE', help: 'write a page with the memory plans as pictures' },
+    kernels: { kind: 'integer', min: 0, default: 12, value: 'N', help: 'print the N kernels with the most work' },
+  },
+  examples: [
+    ['t3dc inspect dist/t3d', 'a summary'],
+    ['t3dc inspect dist/t3d --html t3d.html', 'everything as a page'],
+    ['t3dc inspect model.t3dc --json', 'for programs'],
+  ],
+  async run({ ARTIFACT }, values, { out }) {
+    const { openArtifact } = await import('../../runtime/index.ts');
+    const { manifest: m } = await openArtifact(ARTIFACT);
+    out.lines(summary(m));
+    const uses = new Uint32Array(m.kernels.length);
+    for (const d of m.dispatches) uses[d.kernel]!++;
+    const kernels = m.kernels
+      .map((k, i) => ({ k, dispatches: uses[i]! }))
+      .sort((a, b) => b.k.flops * b.dispatches - a.k.flops * a.dispatches);
+    const shown = kernels
+      .slice(0, values.kernels)
+      .map(({ k, dispatches }) => [
+        `  ${k.name}`,
+        showCount(dispatches),
+        showFlops(k.flops),
+        showBytes(k.bytes),
+        k.variants.map((v) => v.id).join(' '),
+      ]);
+    out.line();
+    out.line(`${m.kernels.length} WebGPU kernels; those with the most work (FLOPs and bytes of one dispatch):`);
+    out.lines(columns([['  kernel', 'dispatches', 'work', 'moved', 'variants'], ...shown], '.rrr'));
+    const size = Object.values(m.files).reduce((n, f) => n + f.bytes, 0);
+    out.line();
+    out.line(
+      `${ARTIFACT}: ${Object.keys(m.files).length + 1} files, ${showBytes(size)}, graph ${m.graphHash.slice(0, 16)}`,
+    );
+    if (values.html !== undefined) {
+      const { writeFileAtomic } = await import('../../data/node.ts');
+      const { inspectPage } = await import('../inspect-page.ts');
+      await writeFileAtomic(values.html, inspectPage(m, ARTIFACT));
+      out.line(`${values.html} written`);
+    }
+    out.json({
+      artifact: ARTIFACT,
+      ...facts(m),
+      settings: m.model.settings,
+      preprocess: m.preprocess,
+      bytes: size,
+      kernels: kernels.map(({ k, dispatches }) => ({ ...k, dispatches })),
+      html: values.html,
+    });
+  },
 });
