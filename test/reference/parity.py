@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--leaky-slope", type=float, default=0.01)
     parser.add_argument("--weights", type=Path, help="safetensors to use in place of counter weights; all names must match")
     parser.add_argument("--logits-bound", type=float, default=1e-4, help="relative L2 (default %(default)s)")
-    parser.add_argument("--gradient-bound", type=float, default=5e-3, help="relative L2 (default %(default)s)")
+    parser.add_argument("--gradient-bound", type=float, default=1e-2, help="relative L2 (default %(default)s)")
     o = parser.parse_args()
     if len(o.size) not in (1, 3):
         parser.error("--size takes one number or three")
