@@ -1,4 +1,4 @@
-"""Golden of the value sources themselves, so that test/counters.test.ts can hold TypeScript to them."""
+"""Golden of the value sources themselves, so that test/pure/golden.counters.ts can hold TypeScript to them."""
 
 import torch
 
