@@ -74,7 +74,11 @@ interface Slab {
 
 /** Up to three slabs of unequal sizes. */
 function slabs(outermost: number, multiple: number): Slab[] {
-  const cuts = [0, Math.floor(outermost / 5 / multiple) * multiple, Math.floor((outermost * 2) / 3 / multiple) * multiple];
+  const cuts = [
+    0,
+    Math.floor(outermost / 5 / multiple) * multiple,
+    Math.floor((outermost * 2) / 3 / multiple) * multiple,
+  ];
   const edges = [...new Set([...cuts, outermost])];
   return edges.slice(1).map((end, i) => ({ first: edges[i]!, count: end - edges[i]! }));
 }
@@ -153,7 +157,10 @@ async function run(
     words.set([s.first, s.count, ...starts.map((x) => -x)].slice(0, PARAM_WORDS));
     const params = make(64, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
     device.queue.writeBuffer(params, 0, words);
-    const entries = [{ binding: 0, resource: { buffer: params } }, ...buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer } }))];
+    const entries = [
+      { binding: 0, resource: { buffer: params } },
+      ...buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer } })),
+    ];
     if (emitted.usesStep) entries.push({ binding: buffers.length + 1, resource: { buffer: stepBuffer } });
     const declared = entries.filter((e) => variant.code.includes(`@binding(${e.binding})`));
     const pass = encoder.beginComputePass();
@@ -182,7 +189,11 @@ async function run(
 }
 
 function decode(bytes: ArrayBuffer, dtype: DType): Float64Array {
-  const typed = isFloat(dtype) ? new Float32Array(bytes) : dtype === 'i32' ? new Int32Array(bytes) : new Uint32Array(bytes);
+  const typed = isFloat(dtype)
+    ? new Float32Array(bytes)
+    : dtype === 'i32'
+      ? new Int32Array(bytes)
+      : new Uint32Array(bytes);
   return Float64Array.from(typed);
 }
 

@@ -4,7 +4,19 @@
 // neighbouring columns are neighbours in memory. Rows, columns and batches are numbered row-major over their variables
 // in output order; a slab cuts exactly one of the three.
 import { children, type Expr, lit, substitute, walk, when } from '../expr.ts';
-import { add, type Cond, coefficient, type Int, int, linear, mul, range, substitute as substituteInt, unlinear, usesVar } from '../int.ts';
+import {
+  add,
+  type Cond,
+  coefficient,
+  type Int,
+  int,
+  linear,
+  mul,
+  range,
+  substitute as substituteInt,
+  unlinear,
+  usesVar,
+} from '../int.ts';
 import { axisVar, type ContractKernel, type LoopVar, type Operand } from '../ir.ts';
 import type { Writer } from './writer.ts';
 
@@ -39,7 +51,9 @@ export function planContract(kernel: ContractKernel): ContractPlan {
   const size = { batch: count(vars.batch), rows: count(vars.rows), columns: count(vars.columns) };
   const k = kernel.k.map((name) => ({ name, size: sizes.get(name)! })).filter((v) => v.size > 1);
   const outer = used[0];
-  const role = (['batch', 'rows', 'columns'] as const).find((r) => outer !== undefined && vars[r].some((v) => v.name === outer));
+  const role = (['batch', 'rows', 'columns'] as const).find(
+    (r) => outer !== undefined && vars[r].some((v) => v.name === outer),
+  );
   return {
     kernel,
     vars,
@@ -118,7 +132,10 @@ export function innerRanges(plan: ContractPlan): [number, number][] {
     const axis = new Map(
       operand.axes.map((a, i) => [
         axisVar(i),
-        a.terms.reduce((s, t) => add(s, mul({ k: 'var', name: t.var, size: plan.kernel.vars.get(t.var)! }, t.coef)), int(a.offset)),
+        a.terms.reduce(
+          (s, t) => add(s, mul({ k: 'var', name: t.var, size: plan.kernel.vars.get(t.var)! }, t.coef)),
+          int(a.offset),
+        ),
       ]),
     );
     const visit = (e: Expr): void => {
@@ -187,7 +204,11 @@ export function writeTile(w: Writer, plan: ContractPlan, rows: number, columns: 
     return {
       start: sliced ? `first * ${inner}` : '0',
       length: sliced ? `count * ${inner}` : `${plan.size[role]}`,
-      blocks: sliced ? (clean ? `count * ${inner / tile}` : `(count * ${inner} + ${tile - 1}) / ${tile}`) : `${Math.ceil(plan.size[role] / tile)}`,
+      blocks: sliced
+        ? clean
+          ? `count * ${inner / tile}`
+          : `(count * ${inner} + ${tile - 1}) / ${tile}`
+        : `${Math.ceil(plan.size[role] / tile)}`,
       clean,
       firstBlock: sliced && clean ? `first * ${inner / tile} + ` : '',
       tail: sliced ? !clean : plan.size[role] % tile !== 0,

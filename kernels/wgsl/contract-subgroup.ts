@@ -46,7 +46,8 @@ function chooseBlocking(plan: ContractPlan, s: number): Blocking {
     for (let cn = 1; cn <= 12; cn++) {
       const accumulators = s * ra * cn;
       const loads = left * ra + right * cn;
-      if ((ra > 1 || cn > 1) && (accumulators > MAX_ACCUMULATORS || loads + epilogue * accumulators > MAX_STATIC_LOADS)) continue;
+      if ((ra > 1 || cn > 1) && (accumulators > MAX_ACCUMULATORS || loads + epilogue * accumulators > MAX_STATIC_LOADS))
+        continue;
       const tiles = Math.ceil(plan.size.rows / (s * ra)) * Math.ceil(plan.size.columns / (s * cn));
       const cost = tiles * (accumulators + LOAD_COST * loads + STEP_COST);
       if (cost < least) {
@@ -58,7 +59,11 @@ function chooseBlocking(plan: ContractPlan, s: number): Blocking {
   return best;
 }
 
-export function contractSubgroup(plan: ContractPlan, options: EmitOptions, s: number): { variant: WgslVariant; usesStep: boolean } {
+export function contractSubgroup(
+  plan: ContractPlan,
+  options: EmitOptions,
+  s: number,
+): { variant: WgslVariant; usesStep: boolean } {
   const { ra, cn } = chooseBlocking(plan, s);
   const rows = s * ra;
   const columns = s * cn;
@@ -80,7 +85,9 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
   w.line('let l = i32(lane);');
   const l = w.declare('l', s);
   const batch = coordinates(plan, 'batch', tile.batch);
-  const lanesRows = Array.from({ length: ra }, (_, i) => indexIn(w, tile, 'row', plan.size.rows, rows, add(l, int(i * s))));
+  const lanesRows = Array.from({ length: ra }, (_, i) =>
+    indexIn(w, tile, 'row', plan.size.rows, rows, add(l, int(i * s))),
+  );
   const lanesColumns = Array.from({ length: cn }, (_, j) =>
     indexIn(w, tile, 'column', plan.size.columns, columns, add(l, int(j * s))),
   );
@@ -93,7 +100,9 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
     for (const [from, to] of innerRanges(plan)) {
       w.loop('k', to - from, (i) => {
         const env = new Map([...batch, ...outer, [inner.name, add(i, int(from))] as const]);
-        const left = lanesRows.map((row) => printer.printNamed(element(plan.left, new Map([...env, ...coordinates(plan, 'rows', row)]))));
+        const left = lanesRows.map((row) =>
+          printer.printNamed(element(plan.left, new Map([...env, ...coordinates(plan, 'rows', row)]))),
+        );
         const right = lanesColumns.map((column) =>
           printer.printNamed(element(plan.right, new Map([...env, ...coordinates(plan, 'columns', column)]))),
         );
@@ -120,7 +129,8 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
             w.store(st.buf, o.at, o.values[n]!);
           });
         const end = tile.columnTail && (j + 1) * s > plan.size.columns % columns;
-        if (end || tile.columnBlock === null) w.block(`if (${tile.column0} + l + ${j * s} < ${tile.columnEnd})`, put, true);
+        if (end || tile.columnBlock === null)
+          w.block(`if (${tile.column0} + l + ${j * s} < ${tile.columnEnd})`, put, true);
         else put();
       }
     };
@@ -128,4 +138,3 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
     else write();
   }
 }
-

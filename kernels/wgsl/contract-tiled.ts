@@ -8,7 +8,16 @@ import { type Expr, lit, walk, when } from '../expr.ts';
 import { add, type Int, int, mul, unlinear } from '../int.ts';
 import type { LoopVar, Operand } from '../ir.ts';
 import type { WgslVariant } from '../targets.ts';
-import { type ContractPlan, coordinates, countLoads, element, outputs, type Role, tileCount, writeTile } from './contract-plan.ts';
+import {
+  type ContractPlan,
+  coordinates,
+  countLoads,
+  element,
+  outputs,
+  type Role,
+  tileCount,
+  writeTile,
+} from './contract-plan.ts';
 import { canWiden, ExpressionPrinter } from './expression.ts';
 import { LANE, lanes, laneVar } from './lanes.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
@@ -134,7 +143,12 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
       const [at, step] = alongK ? split(unit, depth) : split(unit, quads).reverse();
       const where = quad(role, w.declare(w.let('q', w.int(at!)), quads));
       const whole = (i + 1) * threads <= total;
-      return { step: w.declare(w.let('step', w.int(step!)), depth), at: w.named(at!), where, guard: whole ? null : `${u} < ${total}` };
+      return {
+        step: w.declare(w.let('step', w.int(step!)), depth),
+        at: w.named(at!),
+        where,
+        guard: whole ? null : `${u} < ${total}`,
+      };
     });
   };
   const left = units('rows', plan.left);
@@ -160,7 +174,8 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
         let code: string;
         if ('wide' in u.where && canWiden(value(u.where.wide))) code = printer.printWide(value(u.where.wide)).code;
         else {
-          const each = 'each' in u.where ? u.where.each : [0, 1, 2, 3].map((c) => lane((u.where as { wide: Int }).wide, c));
+          const each =
+            'each' in u.where ? u.where.each : [0, 1, 2, 3].map((c) => lane((u.where as { wide: Int }).wide, c));
           code = `vec4<f32>(${each.map((index) => printer.printNamed(value(index)).code).join(', ')})`;
         }
         w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${code};`);
@@ -199,11 +214,13 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
   for (let r = 0; r < 4 * q; r++) {
     const rowQuad = quad('rows', add(mul(y, q), int(Math.floor(r / 4))));
     const row = 'wide' in rowQuad ? lane(rowQuad.wide, r % 4) : rowQuad.each[r % 4]!;
-    const at = (index: Int) => outputs(plan, new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', index)]));
+    const at = (index: Int) =>
+      outputs(plan, new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', index)]));
     const guards: string[] = [];
     if (tile.rowTail || tile.rowBlock === null) guards.push(`row0 + ty * ${4 * q} + ${r} < row_end`);
     const bounded = tile.columnTail || tile.columnBlock === null;
-    const guarded = (list: string[], put: () => void): void => (list.length ? w.block(`if (${list.join(' && ')})`, put, true) : put());
+    const guarded = (list: string[], put: () => void): void =>
+      list.length ? w.block(`if (${list.join(' && ')})`, put, true) : put();
     if ('wide' in column) {
       const o = at(column.wide);
       if (lanes(o.at)?.coef === 1 && o.values.every(canWiden)) {
@@ -219,7 +236,9 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
       const o = at(index);
       printer.acc = { code: `${acc(r)}.${'xyzw'[c]}`, wide: false, dtype: 'f32' };
       const values = o.values.map((v) => printer.print(v));
-      guarded(bounded ? [...guards, `column0 + tx * 4 + ${c} < column_end`] : guards, () => store(w, plan, o.at, values));
+      guarded(bounded ? [...guards, `column0 + tx * 4 + ${c} < column_end`] : guards, () =>
+        store(w, plan, o.at, values),
+      );
     });
   }
 }
@@ -248,7 +267,8 @@ function contiguousAlong(plan: ContractPlan, operand: Operand, role: Role): bool
   walk(element(operand, env), (e) => {
     if (e.k !== 'load' || !usesLane(e.index)) return;
     const l = lanes(e.index);
-    if (l?.coef === 1 || (!l && plan.vars[role][plan.vars[role].length - 1]!.size > 1)) along += strideOne(e.index) ? 1 : 0;
+    if (l?.coef === 1 || (!l && plan.vars[role][plan.vars[role].length - 1]!.size > 1))
+      along += strideOne(e.index) ? 1 : 0;
   });
   return along > 0;
 }

@@ -18,7 +18,9 @@ export async function openDevice(): Promise<TestDevice> {
   const adapter = await gpu.requestAdapter();
   if (!adapter) {
     gpu = null;
-    throw Object.assign(new Error('no WebGPU adapter: run scripts/setup-vulkan.sh for a software one'), { code: 'no-adapter' });
+    throw Object.assign(new Error('no WebGPU adapter: run scripts/setup-vulkan.sh for a software one'), {
+      code: 'no-adapter',
+    });
   }
   const requiredLimits: Record<string, number> = {};
   for (const name of [

@@ -127,7 +127,15 @@ export class ExpressionPrinter {
 
   private literal(v: number, dtype: DType): Value {
     const code =
-      dtype === 'bool' ? (v ? 'true' : 'false') : dtype === 'i32' ? i32Literal(v) : dtype === 'u32' ? `${v}u` : this.f32(v);
+      dtype === 'bool'
+        ? v
+          ? 'true'
+          : 'false'
+        : dtype === 'i32'
+          ? i32Literal(v)
+          : dtype === 'u32'
+            ? `${v}u`
+            : this.f32(v);
     return { code, wide: false, dtype };
   }
 
@@ -223,8 +231,17 @@ export class ExpressionPrinter {
   private binary(op: BinaryOp, a0: Value, b0: Value, dtype: DType): Value {
     const wide = a0.wide || b0.wide;
     const infix: Partial<Record<BinaryOp, string>> = {
-      add: '+', sub: '-', mul: '*', div: '/', mod: '%',
-      lt: '<', le: '<=', eq: '==', ne: '!=', gt: '>', ge: '>=',
+      add: '+',
+      sub: '-',
+      mul: '*',
+      div: '/',
+      mod: '%',
+      lt: '<',
+      le: '<=',
+      eq: '==',
+      ne: '!=',
+      gt: '>',
+      ge: '>=',
     };
     const arithmetic = op === 'add' || op === 'sub' || op === 'mul' || op === 'div' || op === 'mod';
     // Arithmetic takes a vector and a scalar; all else wants equal shapes.

@@ -114,8 +114,14 @@ const BITS = (name: string, wide: boolean, test: string): Helper => {
 };
 
 const TABLE: Record<string, (name: string) => Helper> = {
-  inf_f32: () => ({ uses: [], code: 'fn inf_f32() -> f32 {\n  var bits = 0x7f800000u;\n  return bitcast<f32>(bits);\n}' }),
-  nan_f32: () => ({ uses: [], code: 'fn nan_f32() -> f32 {\n  var bits = 0x7fc00000u;\n  return bitcast<f32>(bits);\n}' }),
+  inf_f32: () => ({
+    uses: [],
+    code: 'fn inf_f32() -> f32 {\n  var bits = 0x7f800000u;\n  return bitcast<f32>(bits);\n}',
+  }),
+  nan_f32: () => ({
+    uses: [],
+    code: 'fn nan_f32() -> f32 {\n  var bits = 0x7fc00000u;\n  return bitcast<f32>(bits);\n}',
+  }),
   threefry: (name) => threefry(name),
   uniform_f32: (name) => ({
     uses: ['threefry'],

@@ -4,7 +4,8 @@
 // artifact writer puts above a kernel's code, kept apart so that equal code is stored once.
 import type { Kernel } from '../ir.ts';
 import type { EmitWgsl } from '../targets.ts';
-import { WgslError } from './errors.ts';
+import { emitAttention } from './attention.ts';
+import { emitAttentionGrad } from './attention-grad.ts';
 import { emitContract } from './contract.ts';
 import { emitMap } from './map.ts';
 import { emitReduce } from './reduce.ts';
@@ -20,8 +21,10 @@ export const emitWgsl: EmitWgsl = (kernel, options) => {
       return emitReduce(kernel, options);
     case 'contract':
       return emitContract(kernel, options);
-    default:
-      throw new WgslError('wgsl-unsupported', `${kernel.name}: ${kernel.kind} kernels have no WGSL emitter yet`);
+    case 'attention':
+      return emitAttention(kernel, options);
+    case 'attentionGrad':
+      return emitAttentionGrad(kernel, options);
   }
 };
 

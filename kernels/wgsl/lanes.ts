@@ -75,6 +75,7 @@ export function uniformCond(c: Cond): Cond | null {
   const span = 3 * l.coef;
   const whole = (edge: number): boolean => g > span && edge % g === 0;
   const [min, max] = range(c.e);
-  if (l.coef > 0 && (c.lo <= min || whole(c.lo)) && (max < c.hi || whole(c.hi))) return { e: l.base, lo: c.lo, hi: c.hi };
+  if (l.coef > 0 && (c.lo <= min || whole(c.lo)) && (max < c.hi || whole(c.hi)))
+    return { e: l.base, lo: c.lo, hi: c.hi };
   return null;
 }

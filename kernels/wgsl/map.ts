@@ -36,7 +36,9 @@ export function emitMap(kernel: MapKernel, options: EmitOptions): WgslKernel {
       const t = w.declare('t', total / width);
       const at = wide ? add(mul(t, 4), laneVar) : t;
       const printer = new ExpressionPrinter(w);
-      const results = values(total === 1 ? int(0) : at).map((e) => (wide ? printer.printNamed(e, true) : printer.printNamed(e)));
+      const results = values(total === 1 ? int(0) : at).map((e) =>
+        wide ? printer.printNamed(e, true) : printer.printNamed(e),
+      );
       kernel.stores.forEach((s, i) => {
         w.store(s.buf, total === 1 ? int(0) : at, results[i]!);
       });

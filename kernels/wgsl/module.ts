@@ -35,10 +35,17 @@ const PRELUDE = (maxFold: number): string[] => [
   'let count = i32(params[0].y);',
 ];
 
-export function buildVariant(kernel: Kernel, options: EmitOptions, m: ModuleOptions): { variant: WgslVariant; usesStep: boolean } {
+export function buildVariant(
+  kernel: Kernel,
+  options: EmitOptions,
+  m: ModuleOptions,
+): { variant: WgslVariant; usesStep: boolean } {
   for (const b of kernel.bufs) {
     if (b.dtype === 'f16') {
-      throw new WgslError('wgsl-unsupported', `${kernel.name}: buffer ${b.label} is f16; kernels read f32, i32, u32, bool. Cast when packing.`);
+      throw new WgslError(
+        'wgsl-unsupported',
+        `${kernel.name}: buffer ${b.label} is f16; kernels read f32, i32, u32, bool. Cast when packing.`,
+      );
     }
   }
   // Whether a buffer can be an array of vec4 is known when all its accesses have been written.
@@ -70,6 +77,8 @@ export function buildVariant(kernel: Kernel, options: EmitOptions, m: ModuleOpti
     `@compute @workgroup_size(${m.workgroup})`,
     `fn main(${args.join(', ')}) {`,
     ...[...PRELUDE(options.maxFold), ...w.offsets()].map((l) => `  ${l}`),
+    // A binding that no statement uses would be missing from an automatic layout.
+    ...kernel.bufs.flatMap((_, i) => (used[i] ? [] : [`  _ = &b${i};`])),
     w.text(),
     '}',
     '',
@@ -103,6 +112,7 @@ const usedBuffers = (w: Writer, n: number): boolean[] => {
 function fold(groups: number, maxFold: number, name: string): [number, number, number] {
   if (groups <= maxFold) return [groups, 1, 1];
   const rows = Math.ceil(groups / maxFold);
-  if (rows > maxFold) throw new WgslError('wgsl-unsupported', `${name}: ${groups} workgroups do not fit a grid of ${maxFold}²`);
+  if (rows > maxFold)
+    throw new WgslError('wgsl-unsupported', `${name}: ${groups} workgroups do not fit a grid of ${maxFold}²`);
   return [maxFold, rows, 1];
 }

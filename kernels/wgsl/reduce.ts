@@ -77,7 +77,8 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
     const rows = valueAt(probe('o'), across);
     let layout: Schedule['layout'] = 'scalar';
     if (kernel.op !== 'argmax') {
-      if (outputs % 4 === 0 && contiguous(columns) && canWiden(columns) && storesAt(across).every(canWiden)) layout = 'columns';
+      if (outputs % 4 === 0 && contiguous(columns) && canWiden(columns) && storesAt(across).every(canWiden))
+        layout = 'columns';
       else if (terms % 4 === 0 && contiguous(rows) && canWiden(rows)) layout = 'rows';
     }
     const steps = terms / (layout === 'rows' ? 4 : 1);
@@ -114,12 +115,16 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
 
     const steps = terms / rw;
     const fold = (into: string, from: string, to: string): void => {
-      w.block(`for (var r = ${from}; r < ${to}; r += ${ty})`, () => {
-        const r = steps === 1 ? int(0) : w.declare('r', steps);
-        const v = printer.printNamed(valueAt(keep, rw === 4 ? add(mul(r, 4), laneVar) : r), wide);
-        if (kernel.op === 'argmax') w.line(`if (${v.code} > acc) { acc = ${v.code}; acc_at = r; }`);
-        else w.line(`${into} = ${combine(into, v.code)};`);
-      }, true);
+      w.block(
+        `for (var r = ${from}; r < ${to}; r += ${ty})`,
+        () => {
+          const r = steps === 1 ? int(0) : w.declare('r', steps);
+          const v = printer.printNamed(valueAt(keep, rw === 4 ? add(mul(r, 4), laneVar) : r), wide);
+          if (kernel.op === 'argmax') w.line(`if (${v.code} > acc) { acc = ${v.code}; acc_at = r; }`);
+          else w.line(`${into} = ${combine(into, v.code)};`);
+        },
+        true,
+      );
     };
     if (kernel.op === 'sum' && steps > 2 * BLOCK * ty) {
       w.block(`for (var r0 = ty; r0 < ${steps}; r0 += ${BLOCK * ty})`, () => {
@@ -140,7 +145,9 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
             w.line(`let b = partial[${other}];`);
             w.line(`let b_at = partial_at[${other}];`);
             w.line('// The first maximum wins.');
-            w.line(`if (b > partial[local] || (b == partial[local] && b_at < partial_at[local])) { partial[local] = b; partial_at[local] = b_at; }`);
+            w.line(
+              `if (b > partial[local] || (b == partial[local] && b_at < partial_at[local])) { partial[local] = b; partial_at[local] = b_at; }`,
+            );
           } else w.line(`partial[local] = ${combine('partial[local]', `partial[${other}]`)};`);
         });
       }
@@ -164,7 +171,11 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
           const at = ty > 1 ? 'partial_at[local]' : 'acc_at';
           code = `select(${at}, 0, ${at} == ${i32Literal(2 ** 31 - 1)})`; // nothing but NaN and -infinity
         }
-        const acc: Value = { code: w.let('acc', code), wide: layout === 'columns', dtype: kernel.op === 'argmax' ? 'i32' : 'f32' };
+        const acc: Value = {
+          code: w.let('acc', code),
+          wide: layout === 'columns',
+          dtype: kernel.op === 'argmax' ? 'i32' : 'f32',
+        };
         printer.acc = acc;
         const values = storesAt(keep).map((e) => printer.printNamed(e, layout === 'columns'));
         kernel.stores.forEach((s, i) => {

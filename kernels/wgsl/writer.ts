@@ -33,7 +33,8 @@ class Block {
   }
 }
 
-export const scalarType = (d: DType): string => (d === 'f32' || d === 'i32' || d === 'u32' ? d : d === 'bool' ? 'bool' : 'f32');
+export const scalarType = (d: DType): string =>
+  d === 'f32' || d === 'i32' || d === 'u32' ? d : d === 'bool' ? 'bool' : 'f32';
 /** The type of a value in an expression (bool is WGSL's bool there). */
 export const valueType = (d: DType, wide: boolean): string => (wide ? `vec4<${scalarType(d)}>` : scalarType(d));
 /** The type of an element in a buffer (bool is stored as u32). */
@@ -388,10 +389,17 @@ export class Writer {
     const l = lanes(e);
     if (!l) throw new WgslError('wgsl-internal', `irregular index value ${key(e)}`);
     if (l.coef === 0) return { code: this.named(l.base), wide: false, dtype: 'i32' };
-    const steps = l.coef === 1 ? 'vec4<i32>(0, 1, 2, 3)' : `vec4<i32>(${[0, 1, 2, 3].map((x) => x * l.coef).join(', ')})`;
+    const steps =
+      l.coef === 1 ? 'vec4<i32>(0, 1, 2, 3)' : `vec4<i32>(${[0, 1, 2, 3].map((x) => x * l.coef).join(', ')})`;
     return { code: `(${this.named(l.base)} + ${steps})`, wide: true, dtype: 'i32' };
   }
 }
 
 export const usesLane = (e: Int): boolean =>
-  e.k === 'var' ? e.name === LANE : e.k === 'const' ? false : e.k === 'add' ? usesLane(e.a) || usesLane(e.b) : usesLane(e.a);
+  e.k === 'var'
+    ? e.name === LANE
+    : e.k === 'const'
+      ? false
+      : e.k === 'add'
+        ? usesLane(e.a) || usesLane(e.b)
+        : usesLane(e.a);
