@@ -169,6 +169,7 @@ async function runWindows(image: Float32Array, dims: Dims, predict: Predict, opt
   const finish = (from: number, to: number) => {
     for (let i = from; i < to; i++) {
       const ring = (i % roi[0]) * slab;
+      checkFinite(sums, ring, slab, i);
       const own = i + box.start[0]; // box.start is ≤ 0: the slab's number in the volume itself
       if (own >= 0 && own < dims[0]) {
         const base = (p: number) => ring + (Math.floor(p / dims[2]) - box.start[1]) * w + (p % dims[2]) - box.start[2];
@@ -207,29 +208,32 @@ function accumulate(
   w: number,
 ): void {
   const voxels = voxelCount(roi);
-  let check = 0;
   for (let c = -1; c < sums.length; c++) {
     const sum = c < 0 ? weights : sums[c]!;
+    const from = c * voxels;
     for (let i = 0, p = 0; i < roi[0]; i++)
       for (let j = 0; j < roi[1]; j++) {
         let to = (((start[0] + i) % roi[0]) * h + start[1] + j) * w + start[2];
         if (c < 0) for (let k = 0; k < roi[2]; k++) sum[to++]! += importance[p++]!;
-        else {
-          for (let k = 0; k < roi[2]; k++, p++) {
-            const v = logits[c * voxels + p]!;
-            check += v - v; // stays 0 unless some logit is NaN or infinite
-            sum[to++]! += v * importance[p]!;
-          }
-        }
+        else for (let k = 0; k < roi[2]; k++, p++) sum[to++]! += logits[from + p]! * importance[p]!;
       }
   }
-  if (check !== 0) {
-    throw new DataError('predict-nonfinite', `The model's logits at window ${start.join(', ')} are not all finite.`, {
+}
+
+/** NaN and infinity survive the sums: looking at each finished slab finds them, in every class. */
+function checkFinite(sums: readonly Float32Array[], ring: number, length: number, slab: number): void {
+  let check = 0;
+  for (const sum of sums) for (let p = ring; p < ring + length; p++) check += sum[p]! - sum[p]!;
+  if (check === 0) return;
+  throw new DataError(
+    'predict-nonfinite',
+    `The model's logits are not all finite (slab ${slab} of the padded volume).`,
+    {
       found: 'NaN or infinite logits',
       expected: 'finite numbers',
       fix: 'check the weights (a diverged training?) and the intensity window of the input',
-    });
-  }
+    },
+  );
 }
 
 function checkOptions(image: Float32Array, dims: Dims, { roi, classes, overlap = 0.5 }: WindowOptions): void {
