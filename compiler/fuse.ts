@@ -94,7 +94,7 @@ export function fuse(roots: readonly Value[]): Fusion {
     };
     reads.set(n, r);
     if (rootNodes.has(n)) store(n, 'it is an output');
-    else if (n.op === 'concat' && n.inputs.length > 2) store(n, `${n.inputs.length} parts would be tried at every read`);
+    else if (n.op === 'concat' && partsOf(n) > 2) store(n, `${partsOf(n)} parts would be tried at every read`);
     else if (n.op === 'map') {
       const readers = effectiveReaders(n, users);
       const contracts = readers.some((u) => u.op === 'contract');
@@ -141,6 +141,15 @@ function effectiveReaders(n: Node, users: ReadonlyMap<Node, Node[]>): Node[] {
   };
   visit(n);
   return [...out];
+}
+
+/** Leaves of nested concats. */
+function partsOf(n: Node): number {
+  return n.inputs.reduce((s, v) => s + partsBelow(v.node), 0);
+}
+function partsBelow(n: Node): number {
+  if (n.op === 'concat') return partsOf(n);
+  return n.op === 'view' ? partsBelow(n.inputs[0]!.node) : 1;
 }
 
 /** The node under views that leave the order as it is. */

@@ -112,7 +112,7 @@ function mapRule(n: Node): Value[] | null {
       if (c[0] === 0) return [b];
       if (c[1] === 0) return [a];
       if (b.node.op === 'map' && b.node.attrs.fn === 'neg') return m('sub', a, b.node.inputs[0]!);
-      return joinPads(a, b);
+      return joinAddends(n);
     case 'sub':
       if (c[1] === 0) return [a];
       if (c[0] === 0) return m('neg', b);
@@ -141,8 +141,37 @@ function mapRule(n: Node): Value[] | null {
   }
 }
 
+/** In a sum of several terms: two pads that fill parts of one axis become a concat, one view of two terms is done once. */
+function joinAddends(n: Node): Value[] | null {
+  const terms: Value[] = [];
+  const flatten = (v: Value): void => {
+    if (v.node.op === 'map' && v.node.attrs.fn === 'add' && terms.length < 32) v.node.inputs.forEach(flatten);
+    else terms.push(v);
+  };
+  n.inputs.forEach(flatten);
+  if (terms.filter((t) => t.node.op === 'view').length < 2) return null;
+  for (let i = 0; i < terms.length; i++)
+    for (let j = i + 1; j < terms.length; j++) {
+      const joined = joinPads(terms[i]!, terms[j]!) ?? sameView(terms[i]!, terms[j]!);
+      if (!joined) continue;
+      const rest = terms.filter((_, k) => k !== i && k !== j);
+      return [[...rest, joined].reduce((x, y) => make(map, [x, y], { fn: 'add' }))];
+    }
+  return null;
+}
+
+/** view(a) + view(b) = view(a + b): every view is linear. */
+function sameView(a: Value, b: Value): Value | null {
+  const [x, y] = [a.node, b.node];
+  if (x.op !== 'view' || y.op !== 'view' || x.attrs.s === 'expand' || opOf(x).print(x.attrs) !== opOf(y).print(y.attrs)) return null;
+  const [u, v] = [x.inputs[0]!, y.inputs[0]!];
+  // only where it brings pads together; otherwise both sides may be read elsewhere as they are
+  if (u.node.op !== 'view' || v.node.op !== 'view' || !sameAxes(typeOf(u), typeOf(v))) return null;
+  return make(view, [make(map, [u, v], { fn: 'add' })], x.attrs);
+}
+
 /** pad(a) + pad(b) of disjoint parts of one axis that fill it is a concat: so the slices of one tensor become one again. */
-function joinPads(a: Value, b: Value): Value[] | null {
+function joinPads(a: Value, b: Value): Value | null {
   const parts: { v: Value; start: number; size: number }[] = [];
   let axis = -1;
   const collect = (v: Value): boolean => {
@@ -161,7 +190,7 @@ function joinPads(a: Value, b: Value): Value[] | null {
   const joined = make(concat, [p.v, q.v], { axis });
   const whole = typeOf(a).axes[axis]!.size;
   const hi = whole - q.start - q.size;
-  return [p.start === 0 && hi === 0 ? joined : make(view, [joined], { s: 'pad', axis, lo: p.start, hi })];
+  return p.start === 0 && hi === 0 ? joined : make(view, [joined], { s: 'pad', axis, lo: p.start, hi });
 }
 
 function concatRule(n: Node): Value[] | null {
@@ -171,6 +200,9 @@ function concatRule(n: Node): Value[] | null {
   if (n.inputs.some((v) => v.node.op === 'concat' && v.node.attrs.axis === axis)) {
     return [make(concat, n.inputs.flatMap((v) => (v.node.op === 'concat' && v.node.attrs.axis === axis ? v.node.inputs : [v])), { axis })];
   }
+  // one view of every part, not along the axis: outside
+  const lifted = liftView(n);
+  if (lifted) return lifted;
   // neighbouring slices of one tensor
   for (let i = 0; i + 1 < n.inputs.length; i++) {
     const [x, y] = [n.inputs[i]!, n.inputs[i + 1]!];
@@ -181,6 +213,17 @@ function concatRule(n: Node): Value[] | null {
     return [make(concat, [...n.inputs.slice(0, i), whole, ...n.inputs.slice(i + 2)], { axis })];
   }
   return null;
+}
+
+/** concat of expand(…), …: the new axis comes after the concat. Brings the slices beneath together. */
+function liftView(n: Node): Value[] | null {
+  const axis = n.attrs.axis as number;
+  const first = n.inputs[0]!.node;
+  if (first.op !== 'view' || first.attrs.s !== 'expand' || first.attrs.axis === axis || first.attrs.to.size !== 1) return null;
+  const same = n.inputs.every((v) => v.node.op === 'view' && opOf(v.node).print(v.node.attrs) === opOf(first).print(first.attrs));
+  if (!same) return null;
+  const inner = make(concat, n.inputs.map((v) => v.node.inputs[0]!), { axis: axis > first.attrs.axis ? axis - 1 : axis });
+  return [make(view, [inner], first.attrs)];
 }
 
 function sliceOf(v: Value, axis: number): { of: Value; start: number; size: number } | null {
