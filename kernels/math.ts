@@ -38,6 +38,7 @@ export interface MathOps<V> {
   sub(a: V, b: V): V;
   mul(a: V, b: V): V;
   div(a: V, b: V): V;
+  /** Of these two, b is never NaN. */
   min(a: V, b: V): V;
   max(a: V, b: V): V;
   abs(a: V): V;

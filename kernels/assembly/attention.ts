@@ -5,6 +5,8 @@
 // address; 0 where the kernel has no such operand.
 import { exp1, expNear4, log1 } from './functions';
 import { packPanel, tile } from './gemm';
+import { maxF32 } from './scalar';
+import { gradQuad, scoreQuad } from './scores';
 
 type Fetch = (p: usize, which: i32, dst: usize, g: i32, h: i32) => usize;
 
@@ -90,33 +92,48 @@ function packAlong(dst: usize, x: usize, count: i32, e: i32, zero: usize): void 
   }
 }
 
-/** s = s * scale + bias + (groups differ ? mask : 0); returns the greatest, NaN if there is one. */
-function scoreRow(s: usize, m: i32, scale: f32, bias: usize, gk: usize, group: i32, mask: f32): f32 {
-  const scale4 = f32x4.splat(scale);
-  const mask4 = f32x4.splat(mask);
-  const group4 = i32x4.splat(group);
-  let most4 = f32x4.splat(-Infinity);
+// @ts-ignore: decorator
+@inline function i32At(at: usize, i: i32): i32 {
+  return at ? load<i32>(at + (<usize>i << 2)) : 0;
+}
+
+// @ts-ignore: decorator
+@inline function f32At(at: usize, i: i32): f32 {
+  return load<f32>(at + (<usize>i << 2));
+}
+
+/** Scores of query rows i0 … i0 + rows - 1 into s. */
+function scoreBlock(
+  q: usize, i0: i32, rows: i32, keys: usize, m: i32, e: i32, s: usize, ld: usize, scale: f32, bias: usize, gq: usize, gk: usize,
+  mask: f32, taps: usize,
+): void {
+  const row = <usize>e << 2;
+  const biasLd = <usize>m << 2;
+  const last = i0 + rows - 1;
+  for (let i = i0; i <= last; i += 4) {
+    const i1 = min(i + 1, last), i2 = min(i + 2, last), i3 = min(i + 3, last);
+    scoreQuad(
+      q + <usize>i * row, q + <usize>i1 * row, q + <usize>i2 * row, q + <usize>i3 * row, keys, m, e, s, ld, scale,
+      bias ? bias + <usize>i * biasLd : 0, bias ? bias + <usize>i1 * biasLd : 0,
+      bias ? bias + <usize>i2 * biasLd : 0, bias ? bias + <usize>i3 * biasLd : 0, gk,
+      i32At(gq, i), i32At(gq, i1), i32At(gq, i2), i32At(gq, i3), mask, taps,
+    );
+    s += ld << 2;
+  }
+}
+
+/** The greatest of a row. A NaN may be passed over: it comes back through exp. (pmax is one instruction, max six.) */
+function maxRow(s: usize, m: i32): f32 {
+  let x = f32x4.splat(-Infinity);
+  let y = x;
   let j = 0;
-  for (const end = m - 3; j < end; j += 4) {
-    const o = <usize>j << 2;
-    let x = f32x4.mul(v128.load(s + o), scale4);
-    if (bias) x = f32x4.add(x, v128.load(bias + o));
-    if (gk) x = f32x4.add(x, v128.and(mask4, i32x4.ne(v128.load(gk + o), group4)));
-    most4 = f32x4.max(most4, x);
-    v128.store(s + o, x);
+  for (const end = m - 7; j < end; j += 8) {
+    const o = s + (<usize>j << 2);
+    x = f32x4.pmax(x, v128.load(o));
+    y = f32x4.pmax(y, v128.load(o, 16));
   }
-  let most = max<f32>(
-    max<f32>(f32x4.extract_lane(most4, 0), f32x4.extract_lane(most4, 1)),
-    max<f32>(f32x4.extract_lane(most4, 2), f32x4.extract_lane(most4, 3)),
-  );
-  for (; j < m; j++) {
-    const o = <usize>j << 2;
-    let x = load<f32>(s + o) * scale;
-    if (bias) x += load<f32>(bias + o);
-    if (gk && load<i32>(gk + o) != group) x += mask;
-    most = max<f32>(most, x);
-    store<f32>(s + o, x);
-  }
+  let most = maxF32(f32x4.pmax(x, y));
+  for (; j < m; j++) most = max<f32>(most, load<f32>(s + (<usize>j << 2)));
   return most;
 }
 
@@ -130,7 +147,7 @@ function expRow(s: usize, m: i32, shift: f32): f32 {
   for (const end = m - 3; j < end; j += 4) {
     const o = s + (<usize>j << 2);
     const x = f32x4.sub(v128.load(o), shift4);
-    const y = v128.andnot(expNear4(f32x4.min(f32x4.max(x, least), most)), f32x4.lt(x, least));
+    const y = v128.andnot(expNear4(f32x4.pmin(f32x4.pmax(x, least), most)), f32x4.lt(x, least));
     sum4 = f32x4.add(sum4, y);
     v128.store(o, y);
   }
@@ -145,19 +162,20 @@ function expRow(s: usize, m: i32, shift: f32): f32 {
   return sum;
 }
 
-/** ds = p * (ds - delta) * factor */
-function gradRow(p: usize, ds: usize, m: i32, delta: f32, factor: f32): void {
-  const delta4 = f32x4.splat(delta);
-  const factor4 = f32x4.splat(factor);
-  let j = 0;
-  for (const end = m - 3; j < end; j += 4) {
-    const o = <usize>j << 2;
-    const x = f32x4.mul(f32x4.sub(v128.load(ds + o), delta4), v128.load(p + o));
-    v128.store(ds + o, f32x4.mul(x, factor4));
-  }
-  for (; j < m; j++) {
-    const o = <usize>j << 2;
-    store<f32>(ds + o, (load<f32>(ds + o) - delta) * load<f32>(p + o) * factor);
+/** Gradients of the block's scores, into d, from their probabilities in s. */
+function gradBlock(
+  dO: usize, i0: i32, rows: i32, values: usize, panels: i32, e: i32, d: usize, s: usize, ld: usize, delta: usize, factor: f32,
+): void {
+  const row = <usize>e << 2;
+  const last = i0 + rows - 1;
+  for (let i = i0; i <= last; i += 4) {
+    const i1 = min(i + 1, last), i2 = min(i + 2, last), i3 = min(i + 3, last);
+    gradQuad(
+      dO + <usize>i * row, dO + <usize>i1 * row, dO + <usize>i2 * row, dO + <usize>i3 * row, values, panels, e, d, s, ld,
+      f32At(delta, i), f32At(delta, i1), f32At(delta, i2), f32At(delta, i3), factor,
+    );
+    d += ld << 2;
+    s += ld << 2;
   }
 }
 
@@ -200,12 +218,11 @@ export function attentionForward(d: usize, p: usize, scratch: usize, t: u32, nt:
     packAlong(along, fetch(p, OF_V, base + word(d, V), ig, ih), m, e, taps);
     for (let i0 = 0; i0 < n; i0 += ROWS) {
       const rows = min(ROWS, n - i0);
-      multiply(q + <usize>i0 * row, row, 4, rows, across, mPanels, e, taps, s, ld, false);
+      scoreBlock(q, i0, rows, across, m, e, s, ld, scale, bias, gq, gk, mask, taps);
       for (let r = 0; r < rows; r++) {
         const i = i0 + r;
         const sr = s + <usize>r * ld;
-        const group = gq ? load<i32>(gq + (<usize>i << 2)) : 0;
-        const most = scoreRow(sr, m, scale, bias ? bias + (<usize>(i * m) << 2) : 0, gk, group, mask);
+        const most = maxRow(sr, m);
         const sum = expRow(sr, m, most);
         store<f32>(lse + (<usize>((ig * h + ih) * n + i) << 2), most + log1(sum));
         store<f32>(inverse + (<usize>r << 2), 1 / sum);
@@ -273,16 +290,11 @@ export function attentionBackward(
       if (part == 0) packAlong(along, k, m, e, taps);
       for (let i0 = 0; i0 < n; i0 += ROWS) {
         const rows = min(ROWS, n - i0);
-        multiply(q + <usize>i0 * row, row, 4, rows, acrossK, mPanels, e, taps, s, ld, false);
-        multiply(dO + <usize>i0 * row, row, 4, rows, acrossV, mPanels, e, taps, dp, ld, false);
-        for (let r = 0; r < rows; r++) {
-          const i = i0 + r;
-          const sr = s + <usize>r * ld, dr = dp + <usize>r * ld;
-          const group = gq ? load<i32>(gq + (<usize>i << 2)) : 0;
-          scoreRow(sr, m, scale, bias ? bias + (<usize>(i * m) << 2) : 0, gk, group, mask);
-          expRow(sr, m, load<f32>(lse + (<usize>i << 2)));
-          gradRow(sr, dr, m, load<f32>(delta + (<usize>i << 2)), part == 2 ? 1 : scale);
-          if (part == 2) addRow(target + (<usize>(i * m) << 2), dr, m);
+        scoreBlock(q, i0, rows, acrossK, m, e, s, ld, scale, bias, gq, gk, mask, taps);
+        for (let r = 0; r < rows; r++) expRow(s + <usize>r * ld, m, f32At(lse, i0 + r));
+        gradBlock(dO, i0, rows, acrossV, mPanels, e, dp, s, ld, delta, part == 2 ? 1 : scale);
+        if (part == 2) {
+          for (let r = 0; r < rows; r++) addRow(target + (<usize>((i0 + r) * m) << 2), dp + <usize>r * ld, m);
         }
         if (part == 0) {
           multiply(dp, ld, 4, rows, along, ePanels, m, taps, c, ldc, false);

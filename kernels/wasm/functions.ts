@@ -29,8 +29,9 @@ class Lines implements MathOps<string> {
   sub = (a: string, b: string): string => this.float('sub', '-', a, b);
   mul = (a: string, b: string): string => this.float('mul', '*', a, b);
   div = (a: string, b: string): string => this.float('div', '/', a, b);
-  min = (a: string, b: string): string => this.let('f32', `min<f32>(${a}, ${b})`, `f32x4.min(${a}, ${b})`);
-  max = (a: string, b: string): string => this.let('f32', `max<f32>(${a}, ${b})`, `f32x4.max(${a}, ${b})`);
+  // pmin and pmax are one instruction, min and max six; they let a NaN in the first operand pass as well.
+  min = (a: string, b: string): string => this.let('f32', `min<f32>(${a}, ${b})`, `f32x4.pmin(${a}, ${b})`);
+  max = (a: string, b: string): string => this.let('f32', `max<f32>(${a}, ${b})`, `f32x4.pmax(${a}, ${b})`);
   abs = (a: string): string => this.let('f32', `abs<f32>(${a})`, `f32x4.abs(${a})`);
   nearest = (a: string): string => this.let('f32', `nearest<f32>(${a})`, `f32x4.nearest(${a})`);
   toInt = (a: string): string => this.let('i32', `<i32>${a}`, `i32x4.trunc_sat_f32x4_s(${a})`);
