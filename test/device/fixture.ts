@@ -421,16 +421,25 @@ function manifestOf(files: Manifest['files']): Manifest {
 }
 
 /** The artifact's files by path. */
-export async function buildFixture(change: (m: Manifest) => Manifest = (m) => m): Promise<Map<string, Uint8Array>> {
+export async function buildFixture(options: { relaxed?: boolean } = {}): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();
   files.set('program.wasm', await compileProgram(false));
-  files.set('program.relaxed.wasm', await compileProgram(true));
+  if (options.relaxed) files.set('program.relaxed.wasm', await compileProgram(true));
   files.set('constants.bin', new Uint8Array(new Float32Array([1 / (N * O)]).buffer));
   for (const [name, code] of Object.entries(WGSL)) files.set(`kernels/${name}.wgsl`, new TextEncoder().encode(code));
   const hashes: Record<string, { sha256: string; bytes: number }> = {};
   for (const [name, data] of files) hashes[name] = { sha256: await sha256(data), bytes: data.byteLength };
-  files.set('manifest.json', new TextEncoder().encode(JSON.stringify(change(manifestOf(hashes)))));
+  files.set('manifest.json', new TextEncoder().encode(JSON.stringify(manifestOf(hashes))));
   return files;
+}
+
+/** The same files with another manifest. */
+export function withManifest(
+  files: ReadonlyMap<string, Uint8Array>,
+  change: (m: Manifest) => Manifest,
+): Map<string, Uint8Array> {
+  const manifest = JSON.parse(new TextDecoder().decode(files.get('manifest.json'))) as Manifest;
+  return new Map(files).set('manifest.json', new TextEncoder().encode(JSON.stringify(change(manifest))));
 }
 
 /** x in [-1, 1] and target = x·wᵀ + 1 for a fixed w; batch k differs from batch k + 1. */
@@ -444,4 +453,56 @@ export function batch(k: number): { x: Float32Array; target: Float32Array } {
       target[r * O + o] = s;
     }
   return { x, target };
+}
+
+/** One training step in float64: the reference. Parameters in checkpoint layout [o, i]; returns the mean loss. */
+export class Reference {
+  readonly #vw = new Float64Array(I * O);
+  readonly #vb = new Float64Array(O);
+  readonly w: Float64Array;
+  readonly b: Float64Array;
+  constructor(w: ArrayLike<number>, b: ArrayLike<number>) {
+    this.w = Float64Array.from(w);
+    this.b = Float64Array.from(b);
+  }
+  forward(x: Float32Array): Float64Array {
+    const y = new Float64Array(N * O);
+    for (let r = 0; r < N; r++)
+      for (let o = 0; o < O; o++) {
+        let s = this.b[o]!;
+        for (let i = 0; i < I; i++) s += x[r * I + i]! * this.w[o * I + i]!;
+        y[r * O + o] = s;
+      }
+    return y;
+  }
+  grads({ x, target }: { x: Float32Array; target: Float32Array }): {
+    loss: number;
+    dw: Float64Array;
+    db: Float64Array;
+  } {
+    const y = this.forward(x);
+    const [dw, db] = [new Float64Array(O * I), new Float64Array(O)];
+    let loss = 0;
+    for (let r = 0; r < N; r++)
+      for (let o = 0; o < O; o++) {
+        const d = y[r * O + o]! - target[r * O + o]!;
+        loss += (d * d) / (N * O);
+        const g = (2 * d) / (N * O);
+        db[o]! += g;
+        for (let i = 0; i < I; i++) dw[o * I + i]! += g * x[r * I + i]!;
+      }
+    return { loss, dw, db };
+  }
+  step(batches: readonly { x: Float32Array; target: Float32Array }[], lr: number): number {
+    const all = batches.map((b) => this.grads(b));
+    const update = (p: Float64Array, v: Float64Array, g: (j: number) => number): void => {
+      for (let j = 0; j < p.length; j++) {
+        v[j] = 0.9 * v[j]! + g(j);
+        p[j]! -= lr * v[j]!;
+      }
+    };
+    update(this.w, this.#vw, (j) => all.reduce((s, a) => s + a.dw[j]!, 0) / all.length);
+    update(this.b, this.#vb, (j) => all.reduce((s, a) => s + a.db[j]!, 0) / all.length);
+    return all.reduce((s, a) => s + a.loss, 0) / all.length;
+  }
 }

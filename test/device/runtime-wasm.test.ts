@@ -1,0 +1,95 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { zipSync } from 'fflate';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { open } from '../../runtime/index.ts';
+import { batch, buildFixture, withManifest } from './fixture.ts';
+import { batches, collect, deviceChecks, fails } from './runtime-checks.ts';
+
+let files = new Map<string, Uint8Array>();
+test.before(async () => {
+  files = await buildFixture({ relaxed: true });
+});
+
+deviceChecks(test, () => files, { device: 'wasm', threads: 1 });
+
+test('the result does not depend on the number of threads', async () => {
+  const results: unknown[] = [];
+  for (const threads of [1, 2, 3]) {
+    const s = await open(files, { device: 'wasm', threads, seed: 7 });
+    assert.is(s.device.threads, threads);
+    const steps = await collect(s.train('fit', batches(40)));
+    results.push([steps.map((r) => r.loss), await s.weights()]);
+    await s.close();
+  }
+  assert.equal(results[1], results[0]);
+  assert.equal(results[2], results[0]);
+});
+
+test('a trap rejects the call, on any thread', async () => {
+  for (const threads of [1, 2]) {
+    const s = await open(files, { device: 'wasm', threads, seed: 7 });
+    await fails('device-error', () => s.entries.trap!({}), /unreachable/);
+    await s.close();
+  }
+});
+
+test('a plan beyond 4 GiB is refused with the bytes', async () => {
+  const big = withManifest(files, (m) => ({
+    ...m,
+    arenas: m.arenas.map((a) => (a.role === 'state' ? { ...a, bytes: 5 * 2 ** 30 } : a)),
+  }));
+  const s = await open(big, { device: 'wasm', threads: 1, seed: 7 });
+  await s.entries.linear!({ x: batch(0).x });
+  await fails('limits', () => collect(s.train('fit', batches(1))), /5,368,709,120 bytes/);
+  await s.close();
+});
+
+test('an artifact opens from a folder, a file URL and a .t3dc file', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 't3dc-'));
+  try {
+    for (const [name, data] of files) {
+      await mkdir(dirname(join(folder, 'model', name)), { recursive: true });
+      await writeFile(join(folder, 'model', name), data);
+    }
+    const zip = zipSync(Object.fromEntries(files));
+    await writeFile(join(folder, 'model.t3dc'), zip);
+    await writeFile(join(folder, 'short.t3dc'), zip.subarray(0, zip.length - 300));
+    const { x } = batch(0);
+    const found: unknown[] = [];
+    for (const from of [join(folder, 'model'), new URL(`file://${folder}/model`), join(folder, 'model.t3dc'), zip]) {
+      const s = await open(from, { device: 'wasm', threads: 1, seed: 3 });
+      found.push(await s.entries.linear!({ x }));
+      await s.close();
+    }
+    for (const f of found) assert.equal(f, found[0]);
+    await fails('bad-artifact', () => open(join(folder, 'short.t3dc')), /not a readable/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('threads and options are checked', async () => {
+  await fails('bad-option', () => open(files, { device: 'wasm', threads: 0 }));
+  await fails('bad-option', () => open(files, { device: 'cuda' as 'wasm' }), /cuda/);
+});
+
+test('the scheduler counts windows as the host does', async () => {
+  const { windows } = await import('../../runtime/windows.ts');
+  const { instantiate, importedPages } = await import('../../runtime/program.ts');
+  const code = files.get('program.wasm')!;
+  const memory = new WebAssembly.Memory({ initial: importedPages(code), maximum: 65536, shared: true });
+  const manifest = JSON.parse(new TextDecoder().decode(files.get('manifest.json')));
+  const program = await instantiate(await WebAssembly.compile(code as BufferSource), memory, manifest);
+  for (const overlap of [0, 0.25, 0.5, 0.7, 0.99])
+    for (let size = 1; size < 60; size++)
+      for (const roi of [1, 7, 16]) {
+        const w = windows([size], [roi], overlap);
+        assert.is(program.windowCount(size, roi, overlap), w.count);
+        for (let i = 0; i < w.count; i++) assert.is(program.windowStart(size, roi, overlap, i), w.start(i)[0]);
+      }
+});
+
+test.run();
