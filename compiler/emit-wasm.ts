@@ -1,6 +1,6 @@
 // WebAssembly: one function per distinct kernel source, the switch over them, and the program's table.
 import { readdirSync, readFileSync } from 'node:fs';
-import { compileAssembly } from '../kernels/wasm/compile.ts';
+import { Worker } from 'node:worker_threads';
 import { emitWasm, libraryImports, librarySources } from '../kernels/wasm/index.ts';
 import { FORMAT, OP_DISPATCH, OP_KERNEL, type Place } from '../runtime/manifest.ts';
 import type { Program, ProgramTensor } from './program.ts';
@@ -81,7 +81,20 @@ export async function compileProgram(source: string): Promise<{ plain: Uint8Arra
   for (const name of readdirSync(scheduler).sort()) if (name.endsWith('.ts')) sources.set(name, readFileSync(new URL(name, scheduler), 'utf8'));
   for (const [name, text] of librarySources()) sources.set(`assembly/${name}`, text);
   sources.set('program.ts', source);
-  const plain = await compileAssembly(sources, 'index.ts', 'release');
-  const relaxed = await compileAssembly(sources, 'index.ts', 'relaxed');
+  const [plain, relaxed] = await Promise.all([asc(sources, 'release'), asc(sources, 'relaxed')]);
   return { plain, relaxed };
+}
+
+const config = new URL('../asconfig.json', import.meta.url);
+
+function asc(sources: ReadonlyMap<string, string>, target: 'release' | 'relaxed'): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./asc-worker.mjs', import.meta.url), { workerData: { sources, config: readFileSync(config, 'utf8'), target }, execArgv: [] });
+    worker.once('message', ({ binary, messages }: { binary: Uint8Array | null; messages: string | null }) => {
+      if (binary && messages === null) resolve(binary);
+      else reject(new Error(`asc could not compile the program (${target}); this is a defect of t3dc:\n${messages}`));
+      worker.terminate();
+    });
+    worker.once('error', reject);
+  });
 }
