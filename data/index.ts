@@ -21,6 +21,7 @@ export {
 export { type Box, cut, cutArray, padTo } from './pad.ts';
 export {
   type Lesion,
+  ORGAN_LABELS,
   PHANTOM_LABELS,
   type Phantom,
   type PhantomOptions,

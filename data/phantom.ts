@@ -22,8 +22,10 @@ export interface PhantomOptions {
   readonly spacing?: readonly [number, number, number];
   /** Most lesions of one patient; their number is uniform from 0. Default 3. */
   readonly maxLesions?: number;
-  /** Give lesions a label of their own (8, `lesion`); else they carry their organ's. Default false. */
+  /** Give lesions a label of their own, the last (`lesion`); else they carry their organ's. Default false. */
   readonly lesionClass?: boolean;
+  /** `all`: PHANTOM_LABELS. `organs`: ORGAN_LABELS, in which the kidneys are one class and vessels background. Default `all`. */
+  readonly classes?: 'all' | 'organs';
   /** Standard deviation of the noise, HU. Default 18. */
   readonly noise?: number;
   /** Partial-volume blur: share of a 1-2-1 filter along each axis, 0..1. Default 0.6. */
@@ -42,14 +44,20 @@ export interface PhantomTruth {
 export interface Phantom {
   /** HU, Int16 [d, h, w] in RAS. */
   readonly image: Volume<Int16Array>;
-  /** Ids as in PHANTOM_LABELS. */
+  /** Ids as in `phantomClasses(options)`. */
   readonly label: Volume<Uint8Array>;
   readonly truth: PhantomTruth;
 }
 
+/** Label ids with `classes: 'organs'`. */
+export const ORGAN_LABELS = ['background', 'liver', 'spleen', 'kidneys', 'lungs', 'spine'] as const;
+/** ORGAN_LABELS' id of each of PHANTOM_LABELS. */
+const ORGAN_OF = [0, 1, 2, 3, 3, 4, 5, 0] as const;
+
 /** Names by id of the labels that `phantom` writes. */
-export function phantomClasses(options: Pick<PhantomOptions, 'lesionClass'> = {}): string[] {
-  return options.lesionClass ? [...PHANTOM_LABELS, 'lesion'] : [...PHANTOM_LABELS];
+export function phantomClasses(options: Pick<PhantomOptions, 'lesionClass' | 'classes'> = {}): string[] {
+  const names = options.classes === 'organs' ? ORGAN_LABELS : PHANTOM_LABELS;
+  return options.lesionClass ? [...names, 'lesion'] : [...names];
 }
 
 /** One patient. @throws `phantom-size` */
@@ -73,6 +81,10 @@ export function phantom(options: PhantomOptions): Phantom {
   const lesions = drawLesions(lesionRandom, count, label, dims, spacing);
   const lesionLabel = options.lesionClass ? PHANTOM_LABELS.length : undefined;
   const painted = paintLesions(lesions, hu, label, dims, spacing, lesionLabel);
+  if (options.classes === 'organs') {
+    const organOf = [...ORGAN_OF, ORGAN_LABELS.length];
+    for (let i = 0; i < label.length; i++) label[i] = organOf[label[i]!]!;
+  }
 
   const key = random.fork(3);
   const noise = options.noise ?? 18;
