@@ -2,11 +2,11 @@
 //
 //   P = exp(s - lse),  dP = dO · v,  dS = P * (dP - delta)
 //   dq = scale * dS k      dk = scale * dSᵀ q      dv = Pᵀ dO      dbias = sum over windows of dS
-import { type Int, linear } from '../int.ts';
+import { linear } from '../int.ts';
 import type { AttentionGradKernel } from '../ir.ts';
 import type { WgslKernel } from '../targets.ts';
+import { attentionGradSubgroup, MAX_CHANNELS } from './attention-subgroup.ts';
 import {
-  type AttentionTile,
   accumulate,
   declarations,
   eachScore,
@@ -15,38 +15,22 @@ import {
   operandAt,
   type Place,
   planTile,
-  score,
+  probabilities,
   THREADS,
   weightedSum,
   writePlace,
 } from './attention-tile.ts';
 import { ExpressionPrinter } from './expression.ts';
-import { helperName } from './helpers.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
-import type { Writer } from './writer.ts';
 
 export function emitAttentionGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKernel {
   return kernel.part === 'dbias' ? emitBiasGrad(kernel, options) : emitTokenGrad(kernel, options);
 }
 
-/** Writes P and dS of (i, j) from the two raw products, as names. */
-function probabilities(
-  w: Writer,
-  t: AttentionTile,
-  printer: ExpressionPrinter,
-  p: Place,
-  raw: { s: string; dp: string },
-  i: Int,
-  j: Int,
-): { p: string; ds: string } {
-  const kernel = t.kernel as AttentionGradKernel;
-  const at = { g: p.g, h: p.h, i, j };
-  const lse = operandAt(printer, kernel.lse, at).code;
-  const delta = operandAt(printer, kernel.delta, at).code;
-  w.helpers.add(helperName('exp', false));
-  const prob = w.let('p', `exp_f32(${score(kernel, printer, p, raw.s, i, j)} - ${lse})`);
-  const ds = w.let('ds', `${prob} * (${raw.dp} - ${delta})`);
-  return { p: prob, ds };
+/** The same with a variant for subgroups of 8 before it, where that one's registers suffice. */
+function withSubgroup(kernel: AttentionGradKernel, options: EmitOptions, base: WgslKernel): WgslKernel {
+  if (kernel.shape.e > MAX_CHANNELS / 2) return base;
+  return { ...base, variants: [attentionGradSubgroup(kernel, options, 8).variant, ...base.variants] };
 }
 
 /** dq (rows are queries) or dk and dv (rows are keys). */
@@ -91,7 +75,7 @@ function emitTokenGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslK
       w.line('workgroupBarrier();');
       eachScore(w, t, (row, n, at) => {
         const [i, j] = dq ? [row, n] : [n, row];
-        const v = probabilities(w, t, printer, p, { s: `ds[${at}]`, dp: `prob[${at}]` }, i, j);
+        const v = probabilities(w, kernel, printer, p, { s: `ds[${at}]`, dp: `prob[${at}]` }, i, j);
         w.line(`ds[${at}] = ${v.ds};`);
         if (!dq) w.line(`prob[${at}] = ${v.p};`);
       });
@@ -102,7 +86,7 @@ function emitTokenGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslK
         weightedSum(w, t, printer, p, { weights: 'prob', operand: columnP, out: kernel.outs[1]!, factor: () => null });
     },
   });
-  return { variants: [variant], usesStep, outermost: shape.g };
+  return withSubgroup(kernel, options, { variants: [variant], usesStep, outermost: shape.g });
 }
 
 /** dbias [parts, h, n, m]: a thread owns one key and the tile's queries, and walks over the windows of its part. */
@@ -162,7 +146,15 @@ function emitBiasGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKe
         w.block(`for (var r = 0; r < ${tile}; r += 1)`, () => {
           w.line(`let query = min(row0 + r, ${shape.n - 1});`);
           const i = w.declare('query', shape.n);
-          const { ds } = probabilities(w, t, printer, p, { s: `raw_s[${at('r')}]`, dp: `raw_d[${at('r')}]` }, i, j);
+          const { ds } = probabilities(
+            w,
+            kernel,
+            printer,
+            p,
+            { s: `raw_s[${at('r')}]`, dp: `raw_d[${at('r')}]` },
+            i,
+            j,
+          );
           w.line(`dbias[${at('r')}] += ${ds};`);
         });
       });
@@ -182,5 +174,5 @@ function emitBiasGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKe
       );
     },
   });
-  return { variants: [variant], usesStep, outermost };
+  return withSubgroup(kernel, options, { variants: [variant], usesStep, outermost });
 }

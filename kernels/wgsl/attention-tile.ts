@@ -5,6 +5,7 @@ import { add, type Int, mul } from '../int.ts';
 import type { AttentionGradKernel, AttentionKernel, AttentionShape } from '../ir.ts';
 import { WgslError } from './errors.ts';
 import type { ExpressionPrinter } from './expression.ts';
+import { helperName } from './helpers.ts';
 import type { Value, Writer } from './writer.ts';
 
 export const THREADS = 64;
@@ -164,6 +165,25 @@ export function score(
     code += ` + select(0.0f, ${literal(shape.maskValue)}, ${q} != ${k})`;
   }
   return code;
+}
+
+/** Writes P and dS of (i, j) from the two raw products, as names. */
+export function probabilities(
+  w: Writer,
+  kernel: AttentionGradKernel,
+  printer: ExpressionPrinter,
+  p: Place,
+  raw: { s: string; dp: string },
+  i: Int,
+  j: Int,
+): { p: string; ds: string } {
+  const at = { g: p.g, h: p.h, i, j };
+  const lse = operandAt(printer, kernel.lse, at).code;
+  const delta = operandAt(printer, kernel.delta, at).code;
+  w.helpers.add(helperName('exp', false));
+  const prob = w.let('p', `exp_f32(${score(kernel, printer, p, raw.s, i, j)} - ${lse})`);
+  const ds = w.let('ds', `${prob} * (${raw.dp} - ${delta})`);
+  return { p: prob, ds };
 }
 
 /**

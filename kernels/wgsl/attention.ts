@@ -2,6 +2,7 @@
 import { linear } from '../int.ts';
 import type { AttentionKernel } from '../ir.ts';
 import type { WgslKernel } from '../targets.ts';
+import { attentionSubgroup, MAX_CHANNELS } from './attention-subgroup.ts';
 import {
   accumulate,
   declarations,
@@ -35,7 +36,8 @@ export function emitAttention(kernel: AttentionKernel, options: EmitOptions): Wg
     workgroupBytes: 16384,
     body,
   });
-  return { variants: [variant], usesStep, outermost: shape.g };
+  const subgroup = shape.e <= MAX_CHANNELS ? [attentionSubgroup(kernel, options, 8).variant] : [];
+  return { variants: [...subgroup, variant], usesStep, outermost: shape.g };
 
   function body(w: Writer): void {
     const printer = new ExpressionPrinter(w);

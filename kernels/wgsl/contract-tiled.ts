@@ -127,6 +127,7 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
     };
   };
 
+  w.usesOnce = true;
   const acc = (r: number): string => `acc${r}`;
   for (let r = 0; r < 4 * q; r++) w.line(`var ${acc(r)} = vec4<f32>();`);
 
@@ -195,7 +196,8 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
       fill('left', left, env, base);
       fill('right', right, env, base);
       w.line('workgroupBarrier();');
-      w.block(`for (var s = 0; s < ${Math.min(depth, k.size)}; s += 1)`, () => {
+      // Long bodies are not unrolled by lavapipe's compiler; GPU drivers should.
+      w.block(`for (var s = 0; s < ${Math.min(depth, k.size)}${q === 1 ? ' * once' : ''}; s += 1)`, () => {
         w.line(`let b = right[s * ${tx} + tx];`);
         for (let i = 0; i < q; i++) {
           w.line(`let a${i} = left[s * ${rows / 4} + ty * ${q} + ${i}];`);

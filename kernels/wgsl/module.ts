@@ -76,7 +76,9 @@ export function buildVariant(
   lines.push(
     `@compute @workgroup_size(${m.workgroup})`,
     `fn main(${args.join(', ')}) {`,
-    ...[...PRELUDE(options.maxFold), ...w.offsets()].map((l) => `  ${l}`),
+    ...[...PRELUDE(options.maxFold), ...(w.usesOnce ? ['let once = min(count, 1);'] : []), ...w.offsets()].map(
+      (l) => `  ${l}`,
+    ),
     // A binding that no statement uses would be missing from an automatic layout.
     ...kernel.bufs.flatMap((_, i) => (used[i] ? [] : [`  _ = &b${i};`])),
     w.text(),

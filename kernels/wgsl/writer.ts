@@ -45,6 +45,7 @@ export class Writer {
   /** Names of helper functions that the body calls. */
   readonly helpers = new Set<string>();
   usesStep = false;
+  usesOnce = false;
   private stack: Block[];
   private readonly root: Block;
   private readonly depths = new Map<string, number>();
@@ -100,14 +101,19 @@ export class Writer {
     return variable(name, size);
   }
 
-  /** `for` over 0 … count-1; the body gets the variable. A single iteration is written without a loop. */
-  loop(prefix: string, count: number, body: (i: Int) => void, step = 1): void {
-    if (count <= step) {
+  /**
+   * `for` over 0 … count-1; the body gets the variable. A single iteration is written without a loop. The bound hides
+   * its value behind `once` (module.ts), which is 1: drivers unroll short loops, and lavapipe compiles in time that
+   * grows with the square of the loads in the text (minutes for some of these bodies).
+   */
+  loop(prefix: string, count: number, body: (i: Int) => void): void {
+    if (count <= 1) {
       if (count > 0) body(int(0));
       return;
     }
+    this.usesOnce = true;
     const name = this.fresh(prefix);
-    this.block(`for (var ${name} = 0; ${name} < ${count}; ${name} += ${step})`, () => body(this.declare(name, count)));
+    this.block(`for (var ${name} = 0; ${name} < ${count} * once; ${name} += 1)`, () => body(this.declare(name, count)));
   }
 
   get depth(): number {
