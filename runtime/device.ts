@@ -40,8 +40,10 @@ export interface OpTime {
 
 export interface Device {
   readonly info: DeviceInfo;
-  /** Allocates the arenas of a mode; cheap when that is done. */
-  allocate(mode: RunMode): Promise<void>;
+  /** Bytes that are allocated now, for all purposes. */
+  readonly allocatedBytes: number;
+  /** Allocates the parameters, and the arenas of these sections; cheap when that is done. */
+  allocate(sections: readonly SectionKind[]): Promise<void>;
   /** Allocates, and compiles the kernels that a mode of an entry uses; cheap when that is done. */
   require(entry: string, mode: RunMode): Promise<void>;
   configure(settings: RunSettings): void;

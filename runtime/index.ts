@@ -64,7 +64,7 @@ export async function open(from: ArtifactSource, options: OpenOptions = {}): Pro
   device ??= await WasmDevice.open(artifact, { threads: options.threads, onNotice });
   try {
     const session = new Session(artifact, device, { seed: options.seed, onNotice });
-    await device.allocate('forward');
+    await device.allocate([]);
     if (options.seed !== undefined) await session.initialise(options.seed);
     return session;
   } catch (e) {

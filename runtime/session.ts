@@ -66,6 +66,11 @@ export class Session {
     return this.#device.step;
   }
 
+  /** Bytes that the session holds on its device now. */
+  get allocatedBytes(): number {
+    return this.#device.allocatedBytes;
+  }
+
   /** Draws all parameters from the seed, clears optimiser state and sets the step to 0. */
   async initialise(seed: number | bigint = this.#settings.seed): Promise<void> {
     await this.exclusive(async () => this.#initialise(seed));
@@ -220,7 +225,7 @@ export class Session {
     });
   }
 
-  /** @internal Throws T3dcError 'no-entry'. */
+  /** An entry by name. Throws T3dcError 'no-entry'. */
   entry(name: string): Entry {
     const entry = this.manifest.entries[name];
     if (!entry)
@@ -230,7 +235,7 @@ export class Session {
     return entry;
   }
 
-  /** @internal Throws T3dcError 'no-entry', 'not-trainable'. */
+  /** An entry that has a loss and its gradients. Throws T3dcError 'no-entry', 'not-trainable'. */
   trainable(name: string): Entry {
     const entry = this.entry(name);
     if (entry.loss === null || entry.memory.grad === null) {

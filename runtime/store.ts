@@ -70,10 +70,9 @@ export class ParameterStore {
   }
 
   #tailPlace(arena: number): { arena: number; offset: number; bytes: number } | null {
-    const end = this.#manifest.parameters.reduce(
-      (n, p) => Math.max(n, p.place.offset + Math.ceil(p.place.bytes / UNIT)),
-      0,
-    );
+    // Only trainable parameters have a slice there; the frozen ones count their offsets in another arena.
+    const trainable = this.#manifest.parameters.filter((p) => p.trainable);
+    const end = trainable.reduce((n, p) => Math.max(n, p.place.offset + Math.ceil(p.place.bytes / UNIT)), 0);
     const bytes = this.#manifest.arenas[arena]!.bytes - end * UNIT;
     return bytes > 0 ? { arena, offset: end, bytes } : null;
   }

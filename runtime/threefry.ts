@@ -1,23 +1,27 @@
 // Threefry-2x32, 20 rounds: the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"
 // (SC 2011). The kernels draw from the same function.
 
-const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 const PARITY = 0x1bd11bda;
 
 /** Writes the two u32 words of threefry2x32(key, counter) to out[0], out[1]. */
 export function threefry(key0: number, key1: number, counter0: number, counter1: number, out: Uint32Array): void {
-  const keys = [key0 | 0, key1 | 0, key0 ^ key1 ^ PARITY];
+  const key2 = key0 ^ key1 ^ PARITY;
   let a = (counter0 + key0) | 0;
   let b = (counter1 + key1) | 0;
-  for (let round = 0; round < 20; round++) {
+  // Five groups of four rounds; the rotations alternate between two sets, the keys go round.
+  for (let group = 1; group <= 5; group++) {
+    const odd = (group & 1) === 1;
     a = (a + b) | 0;
-    const r = ROTATIONS[round & 7]!;
-    b = ((b << r) | (b >>> (32 - r))) ^ a;
-    if ((round & 3) === 3) {
-      const i = (round + 1) >> 2;
-      a = (a + keys[i % 3]!) | 0;
-      b = (b + keys[(i + 1) % 3]! + i) | 0;
-    }
+    b = odd ? ((b << 13) | (b >>> 19)) ^ a : ((b << 17) | (b >>> 15)) ^ a;
+    a = (a + b) | 0;
+    b = odd ? ((b << 15) | (b >>> 17)) ^ a : ((b << 29) | (b >>> 3)) ^ a;
+    a = (a + b) | 0;
+    b = odd ? ((b << 26) | (b >>> 6)) ^ a : ((b << 16) | (b >>> 16)) ^ a;
+    a = (a + b) | 0;
+    b = odd ? ((b << 6) | (b >>> 26)) ^ a : ((b << 24) | (b >>> 8)) ^ a;
+    const i = group % 3;
+    a = (a + (i === 0 ? key0 : i === 1 ? key1 : key2)) | 0;
+    b = (b + (i === 0 ? key1 : i === 1 ? key2 : key0) + group) | 0;
   }
   out[0] = a;
   out[1] = b;

@@ -1,5 +1,6 @@
 // The wasm device: arenas in one shared memory, kernels on one thread or several.
-// Memory: [static data][session block][scratch per thread][arenas], arenas appended when a mode first needs them.
+// Memory: [static data][session block][scratch per thread][kept arenas][shared arenas]; it grows when a section is first used.
+import { ALL_SECTIONS, arenaUse } from './arenas.ts';
 import type { Artifact } from './artifact.ts';
 import {
   type Device,
@@ -12,7 +13,7 @@ import {
 } from './device.ts';
 import { concurrency, isNode, isPage } from './environment.ts';
 import { bytes, messageOf, T3dcError } from './errors.ts';
-import { type Arena, type Manifest, type Place, UNIT } from './manifest.ts';
+import { type Manifest, type Place, UNIT } from './manifest.ts';
 import {
   alignUp,
   importedPages,
@@ -45,7 +46,11 @@ export class WasmDevice implements Device {
   readonly #pool: ThreadPool | null;
   /** Byte address per arena, 0 while it has no memory. */
   readonly #bases: number[];
-  #end: number;
+  #sections: ReadonlySet<SectionKind> = new Set();
+  /** Where kept arenas end and shared ones begin. */
+  #keptEnd: number;
+  /** Where all arenas end; 0 before any is allocated. */
+  #end = 0;
 
   private constructor(
     artifact: Artifact,
@@ -61,7 +66,7 @@ export class WasmDevice implements Device {
     this.#block = block;
     this.#pool = pool;
     this.#bases = artifact.manifest.arenas.map(() => 0);
-    this.#end = end;
+    this.#keptEnd = end;
     this.info = info;
   }
 
@@ -75,7 +80,10 @@ export class WasmDevice implements Device {
     const staticPages = importedPages(code);
     // The session block is a few times the static data (the table) at most; the rest is known exactly.
     const reserve = Math.max(16 * 2 ** 20, 8 * staticPages * WASM_PAGE);
-    const all = manifest.arenas.reduce((n, a) => n + alignUp(a.bytes, UNIT), 0);
+    const { kept, shared } = arenaUse(manifest, ALL_SECTIONS);
+    const sum = (arenas: readonly number[]): number =>
+      arenas.reduce((n, i) => n + alignUp(manifest.arenas[i]!.bytes, UNIT), 0);
+    const all = sum(kept) + Math.max(0, ...shared.map(sum));
     const most = Math.min(65536, staticPages + Math.ceil((reserve + threads * scratchEach + all) / WASM_PAGE));
     const memory = createMemory(staticPages, most);
     const program = await instantiate(module, memory, manifest);
@@ -111,38 +119,46 @@ export class WasmDevice implements Device {
 
   async require(entry: string, mode: RunMode): Promise<void> {
     this.#block.needSections(entry, this.#manifest.entries[entry]!.index, 'wasm', mode);
-    return this.allocate(mode);
+    return this.allocate(SECTIONS_OF[mode]);
   }
 
-  async allocate(mode: RunMode): Promise<void> {
-    const kinds: readonly SectionKind[] = SECTIONS_OF[mode];
-    const missing = this.#manifest.arenas.flatMap((a, i) =>
-      this.#bases[i] === 0 && a.sections.some((k) => kinds.includes(k)) ? [i] : [],
-    );
-    if (missing.length === 0) return;
-    const arenas = missing.map((i) => this.#manifest.arenas[i]!);
-    let at = this.#end;
-    const bases = arenas.map((a) => {
-      const base = at;
-      at += alignUp(a.bytes, UNIT);
-      return base;
-    });
-    checkLimit(at, arenas, mode);
-    growTo(this.#memory, at);
-    this.#end = at;
+  async allocate(sections: readonly SectionKind[]): Promise<void> {
+    const isNew = sections.some((k) => !this.#sections.has(k));
+    if (!isNew && this.#end > 0) return;
+    const wanted = new Set([...this.#sections, ...sections]);
+    const { kept, shared } = arenaUse(this.#manifest, wanted);
+    const added = kept.filter((i) => this.#bases[i] === 0);
+    // Kept arenas grow into where scratch was: nothing in scratch outlives a run.
+    const bases = [...this.#bases];
+    const place = (arenas: readonly number[], from: number): number => {
+      let at = from;
+      for (const i of arenas) {
+        bases[i] = at;
+        at += alignUp(this.#manifest.arenas[i]!.bytes, UNIT);
+      }
+      return at;
+    };
+    const keptEnd = place(added, this.#keptEnd);
+    const end = Math.max(keptEnd, ...shared.map((arenas) => place(arenas, keptEnd)));
+    checkLimit(end, this.#manifest, [...kept, ...shared.flat()]);
+    growTo(this.#memory, end);
+    this.#sections = wanted;
+    this.#keptEnd = keptEnd;
+    this.#end = end;
     const table = this.#block.u32(L.ARENA_BASES);
     const view = this.#block.view;
-    missing.forEach((arena, i) => {
-      this.#bases[arena] = bases[i]!;
-      view.setUint32(table + 4 * arena, bases[i]!, true);
+    bases.forEach((base, i) => {
+      this.#bases[i] = base;
+      view.setUint32(table + 4 * i, base, true);
     });
     const bad = this.program.resolve(this.#block.s) >>> 0;
     if (bad !== 0)
       throw new T3dcError('bad-artifact', `program.wasm: the table's word ${bad - 1} is no valid op`, {
         hint: 'Build the artifact again.',
       });
-    for (const i of missing) {
-      const file = this.#manifest.arenas[i]!.file;
+    for (const i of added) {
+      const { file, bytes: size } = this.#manifest.arenas[i]!;
+      this.clear(i, 0, size);
       if (file !== undefined) this.write(i, 0, await this.#artifact.file(file));
     }
   }
@@ -158,6 +174,9 @@ export class WasmDevice implements Device {
   }
   get lr(): number {
     return this.#block.lr;
+  }
+  get allocatedBytes(): number {
+    return this.#memory.buffer.byteLength;
   }
   isAllocated(arena: number): boolean {
     return this.#bases[arena] !== 0;
@@ -285,10 +304,10 @@ function growTo(memory: WebAssembly.Memory, end: number): void {
   }
 }
 
-function checkLimit(end: number, arenas: readonly Arena[], mode: RunMode): void {
+function checkLimit(end: number, manifest: Manifest, arenas: readonly number[]): void {
   if (end <= WASM_LIMIT) return;
-  const list = arenas.map((a) => `${a.name} ${bytes(a.bytes)}`).join(', ');
-  throw new T3dcError('limits', `the plan does not fit WebAssembly's 4 GiB: ${mode} needs ${list} more`, {
+  const list = arenas.map((i) => `${manifest.arenas[i]!.name} ${bytes(manifest.arenas[i]!.bytes)}`).join(', ');
+  throw new T3dcError('limits', `the plan does not fit WebAssembly's 4 GiB: ${list}`, {
     found: `${bytes(end)} in all`,
     expected: `at most ${bytes(WASM_LIMIT)}`,
     hint: `${bytes(end - WASM_LIMIT)} too much: build with a smaller --memory, batch or patch, or use WebGPU.`,

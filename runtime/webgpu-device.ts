@@ -1,4 +1,5 @@
 // The WebGPU device: an arena is a buffer, a run is one command stream from the scheduler, walked in one call.
+import { arenaUse } from './arenas.ts';
 import type { Artifact } from './artifact.ts';
 import {
   type Device,
@@ -72,6 +73,7 @@ class WebGpuDevice implements Device {
   readonly #block: SessionBlock;
   readonly #options: WebGpuOptions;
   readonly #arenas: (GPUBuffer | undefined)[];
+  #sections: ReadonlySet<SectionKind> = new Set();
   readonly #step: GPUBuffer;
   readonly #kernels: Kernels;
   readonly #readback: Readback;
@@ -113,47 +115,73 @@ class WebGpuDevice implements Device {
     };
   }
 
-  async allocate(mode: RunMode): Promise<void> {
-    const kinds: readonly SectionKind[] = SECTIONS_OF[mode];
-    const missing = this.#manifest.arenas.flatMap((a, i) =>
-      !this.#arenas[i] && a.sections.some((k) => kinds.includes(k)) ? [i] : [],
+  async allocate(sections: readonly SectionKind[]): Promise<void> {
+    const wanted = new Set([...this.#sections, ...sections]);
+    const { kept, shared } = arenaUse(this.#manifest, wanted);
+    const arenas = this.#manifest.arenas;
+    const added = kept.filter((i) => !this.#arenas[i]);
+    // The nth shared arena of every section is the same buffer.
+    const slots: { size: number; arenas: number[] }[] = [];
+    for (const list of shared)
+      list.forEach((arena, n) => {
+        const slot = (slots[n] ??= { size: 0, arenas: [] });
+        slot.size = Math.max(slot.size, arenas[arena]!.bytes);
+        slot.arenas.push(arena);
+      });
+    const grown = slots.filter((slot) => slot.arenas.some((i) => (this.#arenas[i]?.size ?? 0) < slot.size));
+    if (added.length === 0 && grown.length === 0) return;
+    checkLimits(
+      this.#device,
+      this.#manifest,
+      [...added, ...grown.flatMap((s) => s.arenas)].map((i) => arenas[i]!),
     );
-    if (missing.length === 0) return;
-    const arenas = missing.map((i) => this.#manifest.arenas[i]!);
-    checkLimits(this.#device, this.#manifest, arenas);
+    // Given back first: the new buffer may need the place. What was submitted keeps the old one alive until it is done.
+    for (const slot of grown)
+      for (const i of slot.arenas) {
+        this.#arenas[i]?.destroy();
+        this.#arenas[i] = undefined;
+      }
+    if (grown.length > 0) {
+      this.#kernels.unbind();
+      this.#ready.clear();
+    }
+    const requests = [
+      ...added.map((i) => ({ label: arenas[i]!.name, size: arenas[i]!.bytes, arenas: [i] })),
+      ...grown.map((s) => ({ label: s.arenas.map((i) => arenas[i]!.name).join(', '), ...s })),
+    ];
+    const buffers = await this.#createBuffers(requests);
+    requests.forEach((r, n) => {
+      for (const i of r.arenas) this.#arenas[i] = buffers[n];
+    });
+    this.#sections = wanted;
+    for (const i of added) {
+      const { file } = arenas[i]!;
+      if (file !== undefined) this.write(i, 0, await this.#artifact.file(file));
+    }
+  }
+
+  async #createBuffers(requests: readonly { readonly label: string; readonly size: number }[]): Promise<GPUBuffer[]> {
     this.#device.pushErrorScope('out-of-memory');
     this.#device.pushErrorScope('validation');
-    const buffers = arenas.map(
-      (a) =>
-        this.#device.createBuffer({
-          label: a.name,
-          size: alignUp(Math.max(a.bytes, 4), UNIT),
-          usage: 0x80 | 0x4 | 0x8,
-        }), // STORAGE | COPY_SRC | COPY_DST
+    const buffers = requests.map(({ label, size }) =>
+      // STORAGE | COPY_SRC | COPY_DST
+      this.#device.createBuffer({ label, size: alignUp(Math.max(size, 4), UNIT), usage: 0x80 | 0x4 | 0x8 }),
     );
     const validation = await this.#device.popErrorScope();
     const memory = await this.#device.popErrorScope();
     const error = memory ?? validation;
-    if (error) {
-      for (const b of buffers) b.destroy();
-      const list = arenas.map((a) => `${a.name} ${bytes(a.bytes)}`).join(', ');
-      throw new T3dcError('out-of-memory', `the GPU gave no memory for ${mode}: ${list}: ${error.message}`, {
-        hint: 'Close other users of the GPU, or build the artifact for less memory (--memory).',
-      });
-    }
-    missing.forEach((arena, i) => {
-      this.#arenas[arena] = buffers[i];
+    if (!error) return buffers;
+    for (const b of buffers) b.destroy();
+    const list = requests.map((r) => `${r.label} ${bytes(r.size)}`).join(', ');
+    throw new T3dcError('out-of-memory', `the GPU gave no memory for ${list}: ${error.message}`, {
+      hint: 'Close other users of the GPU, or build the artifact for less memory (--memory).',
     });
-    for (const i of missing) {
-      const file = this.#manifest.arenas[i]!.file;
-      if (file !== undefined) this.write(i, 0, await this.#artifact.file(file));
-    }
   }
 
   async require(entry: string, mode: RunMode): Promise<void> {
     this.#check();
     this.#block.needSections(entry, this.#manifest.entries[entry]!.index, 'webgpu', mode);
-    await this.allocate(mode);
+    await this.allocate(SECTIONS_OF[mode]);
     const key = `${entry} ${mode}`;
     if (this.#ready.has(key)) return;
     const indices = this.#dispatches(entry, mode);
@@ -174,6 +202,10 @@ class WebGpuDevice implements Device {
   }
   get lr(): number {
     return this.#block.lr;
+  }
+  get allocatedBytes(): number {
+    const sizes = [...new Set(this.#arenas)].map((b) => b?.size ?? 0);
+    return sizes.reduce((a, b) => a + b, 0) + this.#kernels.bytes + this.#readback.bytes + this.#step.size;
   }
   isAllocated(arena: number): boolean {
     return this.#arenas[arena] !== undefined;

@@ -98,6 +98,15 @@ export class Kernels {
       this.#ready[i] = this.#bind(i, await this.#compile(this.manifest.dispatches[i]!.kernel), arenas);
   }
 
+  /** Forgets the bind groups (an arena's buffer was replaced); pipelines stay. */
+  unbind(): void {
+    this.#ready.fill(undefined);
+  }
+
+  get bytes(): number {
+    return this.#params.size;
+  }
+
   destroy(): void {
     this.#params.destroy();
   }

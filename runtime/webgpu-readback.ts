@@ -42,6 +42,11 @@ export class Readback {
     return Promise.all(groups.map((g) => this.#copy(g, settle))).then(() => out);
   }
 
+  /** Bytes of the staging buffers that are kept. */
+  get bytes(): number {
+    return this.#free.reduce((n, b) => n + b.size, 0);
+  }
+
   destroy(): void {
     for (const b of this.#free) b.destroy();
     this.#free.length = 0;

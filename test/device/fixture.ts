@@ -19,11 +19,12 @@ export const O = 8;
 const scheduler = new URL('../../runtime/scheduler/', import.meta.url);
 
 // Arenas
-const [PARAMETERS, GRADIENTS, ACCUMULATOR, MOMENTUM, ACTIVATIONS, CONSTANTS] = [0, 1, 2, 3, 4, 5];
+const [PARAMETERS, GRADIENTS, ACCUMULATOR, MOMENTUM, ACTIVATIONS, CONSTANTS, , GRAD_SCRATCH] = [0, 1, 2, 3, 4, 5, 6, 7];
 const W = 0; // units of 256 bytes: w is I*O*4 = 512 bytes
 const B = 2;
 const PARAMETER_WORDS = (3 * 256) / 4;
-const [X, TARGET, Y, DY, LOSS] = [0, 16, 24, 32, 40];
+const [X, TARGET, Y, LOSS] = [0, 16, 24, 40];
+const DY: readonly [number, number] = [GRAD_SCRATCH, 1];
 const place = (arena: number, offset: number, bytes: number): Place => ({ arena, offset, bytes });
 const port = (name: string, axes: string[], shape: number[], offset: number): Port => ({
   name,
@@ -117,8 +118,8 @@ const a = (offset: number): Buf => [ACTIVATIONS, offset];
 const linear = op(0, [a(X), [PARAMETERS, W], [PARAMETERS, B], a(Y)], [N, I, O]);
 const grad = [
   linear,
-  op(1, [a(Y), a(TARGET), [CONSTANTS, 0], a(LOSS), a(DY)], [N * O]),
-  op(2, [a(X), a(DY), [GRADIENTS, W], [GRADIENTS, B]], [N, I, O]),
+  op(1, [a(Y), a(TARGET), [CONSTANTS, 0], a(LOSS), DY], [N * O]),
+  op(2, [a(X), DY, [GRADIENTS, W], [GRADIENTS, B]], [N, I, O]),
   op(
     3,
     [
@@ -336,6 +337,9 @@ function manifestOf(files: Manifest['files']): Manifest {
       { name: 'momentum', role: 'state', bytes: wide, sections: ['update'] },
       { name: 'activations', role: 'activations', bytes: 41 * 256, sections: ['forward', 'grad'] },
       { name: 'constants', role: 'constants', bytes: 256, sections: ['forward', 'grad'], file: 'constants.bin' },
+      // used by one section each: they share memory
+      { name: 'forward.0', role: 'activations', bytes: 512, sections: ['forward'] },
+      { name: 'grad.0', role: 'activations', bytes: 256 + N * O * 4, sections: ['grad'] },
     ],
     entries: {
       linear: {
@@ -392,7 +396,7 @@ function manifestOf(files: Manifest['files']): Manifest {
           binding(a(TARGET), rows),
           binding([CONSTANTS, 0], 4),
           binding(a(LOSS), 4),
-          binding(a(DY), rows),
+          binding(DY, rows),
         ],
         [0, 1],
         [1, 1, 1],
@@ -400,7 +404,7 @@ function manifestOf(files: Manifest['files']): Manifest {
       dispatch(
         2,
         'linear.grad',
-        [binding(a(X), N * I * 4), binding(a(DY), rows), binding([GRADIENTS, W], 512), binding([GRADIENTS, B], 32)],
+        [binding(a(X), N * I * 4), binding(DY, rows), binding([GRADIENTS, W], 512), binding([GRADIENTS, B], 32)],
         [0, I],
         [I, 1, 1],
       ),

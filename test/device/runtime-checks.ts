@@ -90,6 +90,22 @@ export function deviceChecks(test: Test, files: () => Files, options: OpenOption
       near(after.b, reference.b, 1e-4);
     }));
 
+  test('what sections use alone shares memory, and nothing that lasts is lost as it grows', () =>
+    using({ seed: 7 }, async (s) => {
+      const bytes = s.allocatedBytes;
+      const before = await s.entries.linear!({ x });
+      const { w, b } = await values(s);
+      const { dw } = new Reference(w, b).grads({ x, target });
+      const forward = s.allocatedBytes;
+      near((await s.grads('fit', { x, target })).grads['linear.weight']!, dw, 1e-5);
+      assert.ok(bytes <= forward && forward <= s.allocatedBytes);
+      assert.equal(await s.entries.linear!({ x }), before);
+      const [first] = await collect(s.train('fit', batches(1)));
+      await s.entries.linear!({ x });
+      await s.initialise(7);
+      assert.is((await collect(s.train('fit', batches(1))))[0]!.loss, first!.loss);
+    }));
+
   test('losses may be read only now and then', () =>
     using({ seed: 7 }, async (s) => {
       const every = await collect(s.train('fit', batches(7)));
