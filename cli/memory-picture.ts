@@ -28,8 +28,9 @@ export function memoryPicture(plan: MemoryPlan, arenaNames: readonly string[]): 
     const top = y(baseOf.get(t.arena)! + t.offset * UNIT);
     const height = Math.max(0.6, (t.bytes / total) * PLAN);
     const name = xml(t.label);
-    const fits = height > 11 && width > 7 * Math.min(t.label.length, 24);
-    const shown = t.label.length > 24 ? `…${t.label.slice(-23)}` : t.label;
+    const room = Math.floor((width - 6) / 5.2);
+    const fits = height > 11 && room >= Math.min(6, t.label.length);
+    const shown = t.label.length > room ? `…${t.label.slice(1 - room)}` : t.label;
     const life = `${showBytes(t.bytes)}, kernels ${t.first} to ${t.last}`;
     return (
       `<rect x="${left.toFixed(1)}" y="${top.toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}" ` +
@@ -106,7 +107,9 @@ function stack(tensors: readonly Tensor[]): { arena: number; base: number; bytes
 function opMarks(ops: readonly string[]): { op: number; text: string }[] {
   const every = Math.max(1, Math.ceil(ops.length / 9));
   return ops.flatMap((name, op) =>
-    op % every === 0 ? [{ op, text: `${op} ${name.length > 16 ? `…${name.slice(-15)}` : name}` }] : [],
+    op % every === 0 && op + every / 2 < ops.length
+      ? [{ op, text: `${op} ${name.length > 16 ? `…${name.slice(-15)}` : name}` }]
+      : [],
   );
 }
 
