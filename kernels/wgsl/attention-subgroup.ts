@@ -9,7 +9,6 @@ import type { AttentionGradKernel, AttentionKernel } from '../ir.ts';
 import type { WgslVariant } from '../targets.ts';
 import { literal, operandAt, type Place, probabilities, score } from './attention-tile.ts';
 import { ExpressionPrinter } from './expression.ts';
-import { helperName } from './helpers.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
 import type { Writer } from './writer.ts';
 
@@ -131,7 +130,7 @@ export function attentionSubgroup(kernel: AttentionKernel, options: EmitOptions,
     (w) => {
       const x = writeLanes(w, kernel, s, shape.n, perLane);
       const q = x.rows.map((row) => rowChannels(x, kernel.q, 'i', row));
-      for (const op of ['exp', 'log']) w.helpers.add(helperName(op, false));
+      for (const name of ['prob_f32', 'log_f32']) w.helpers.add(name);
       for (const a of q.keys()) {
         // Finite, so that differences with it are never NaN.
         w.line(`var largest${a} = -3.0e38f; var total${a} = 0.0f;`);
@@ -148,7 +147,7 @@ export function attentionSubgroup(kernel: AttentionKernel, options: EmitOptions,
           const value = w.let('s', score(kernel, x.printer, x.place, `s${a}`, x.rows[a]!, j));
           const grows = w.let('grows', `${value} > largest${a}`);
           // One exponential: either the sum so far or the new term is scaled.
-          const ratio = w.let('ratio', `exp_f32(-abs(${value} - largest${a}))`);
+          const ratio = w.let('ratio', `prob_f32(-abs(${value} - largest${a}))`);
           const p = w.let('p', `select(${ratio}, 1.0f, ${grows})`);
           const keep = w.let('keep', `select(1.0f, ${ratio}, ${grows})`);
           w.line(`largest${a} = select(largest${a}, ${value}, ${grows});`);

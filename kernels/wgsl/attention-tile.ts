@@ -5,7 +5,6 @@ import { add, type Int, mul } from '../int.ts';
 import type { AttentionGradKernel, AttentionKernel, AttentionShape } from '../ir.ts';
 import { WgslError } from './errors.ts';
 import type { ExpressionPrinter } from './expression.ts';
-import { helperName } from './helpers.ts';
 import type { Value, Writer } from './writer.ts';
 
 export const THREADS = 64;
@@ -180,8 +179,8 @@ export function probabilities(
   const at = { g: p.g, h: p.h, i, j };
   const lse = operandAt(printer, kernel.lse, at).code;
   const delta = operandAt(printer, kernel.delta, at).code;
-  w.helpers.add(helperName('exp', false));
-  const prob = w.let('p', `exp_f32(${score(kernel, printer, p, raw.s, i, j)} - ${lse})`);
+  w.helpers.add('prob_f32');
+  const prob = w.let('p', `prob_f32(${score(kernel, printer, p, raw.s, i, j)} - ${lse})`);
   const ds = w.let('ds', `${prob} * (${raw.dp} - ${delta})`);
   return { p: prob, ds };
 }

@@ -16,7 +16,6 @@ import {
   writePlace,
 } from './attention-tile.ts';
 import { ExpressionPrinter } from './expression.ts';
-import { helperName } from './helpers.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
 import type { Writer } from './writer.ts';
 
@@ -60,7 +59,7 @@ export function emitAttention(kernel: AttentionKernel, options: EmitOptions): Wg
     w.line('workgroupBarrier();');
 
     // Softmax: perRow threads to a row.
-    for (const name of ['max', 'exp', 'log']) w.helpers.add(helperName(name, false));
+    for (const name of ['max_f32', 'prob_f32', 'log_f32']) w.helpers.add(name);
     w.helpers.add('inf_f32');
     w.line('var largest = -inf_f32();');
     eachScore(w, t, (i, n, at) => {
@@ -76,7 +75,7 @@ export function emitAttention(kernel: AttentionKernel, options: EmitOptions): Wg
     w.line('workgroupBarrier();');
     w.line('var total_p = 0.0f;');
     w.block(`for (var n = t % ${perRow}; n < ${columns}; n += ${perRow})`, () => {
-      w.line(`let e = exp_f32(scores[sr * ${columns} + n] - largest);`);
+      w.line(`let e = prob_f32(scores[sr * ${columns} + n] - largest);`);
       w.line(`scores[sr * ${columns} + n] = e;`);
       w.line('total_p += e;');
     });

@@ -24,7 +24,8 @@ import { ExpressionPrinter } from './expression.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
 import type { Writer } from './writer.ts';
 
-const MAX_ACCUMULATORS = 96;
+/** Long kernels for long work only: this many accumulators cost lavapipe about a second of compilation. */
+const maxAccumulators = (flops: number): number => (flops > 1e9 ? 96 : flops > 1e8 ? 64 : 32);
 const MAX_STATIC_LOADS = 60;
 // Costs in multiply-adds of a whole subgroup, fitted on lavapipe.
 const LOAD_COST = 5;
@@ -40,14 +41,14 @@ function chooseBlocking(plan: ContractPlan, s: number): Blocking {
   const left = Math.max(1, countLoads(plan.left.value));
   const right = Math.max(1, countLoads(plan.right.value));
   const epilogue = elementLoads(plan);
+  const most = maxAccumulators(plan.kernel.flops);
   let best: Blocking = { ra: 1, cn: 1 };
   let least = Infinity;
   for (let ra = 1; ra <= 4; ra++) {
     for (let cn = 1; cn <= 12; cn++) {
       const accumulators = s * ra * cn;
       const loads = left * ra + right * cn;
-      if ((ra > 1 || cn > 1) && (accumulators > MAX_ACCUMULATORS || loads + epilogue * accumulators > MAX_STATIC_LOADS))
-        continue;
+      if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > MAX_STATIC_LOADS)) continue;
       const tiles = Math.ceil(plan.size.rows / (s * ra)) * Math.ceil(plan.size.columns / (s * cn));
       const cost = tiles * (accumulators + LOAD_COST * loads + STEP_COST);
       if (cost < least) {

@@ -122,6 +122,11 @@ const TABLE: Record<string, (name: string) => Helper> = {
     uses: [],
     code: 'fn nan_f32() -> f32 {\n  var bits = 0x7fc00000u;\n  return bitcast<f32>(bits);\n}',
   }),
+  // Probabilities below e^-80 are zero: as denormals they would slow a CPU's arithmetic a hundredfold.
+  prob_f32: (name) => ({
+    uses: ['exp_f32'],
+    code: `fn ${name}(x: f32) -> f32 {\n  let small = x < -80.0f;\n  return select(exp_f32(select(x, -80.0f, small)), 0.0f, small);\n}`,
+  }),
   threefry: (name) => threefry(name),
   uniform_f32: (name) => ({
     uses: ['threefry'],
