@@ -49,8 +49,10 @@ function parse(key: string, value: unknown, like: unknown): unknown {
   if (typeof like === 'boolean') return value === 'true' ? true : value === 'false' ? false : bad('true or false');
   if (Array.isArray(like)) {
     const list = value.replace(/^\[|\]$/g, '').split(/[,x]/).map((v) => v.trim());
-    if (typeof like[0] !== 'number') return list;
     const numbers = list.map(Number);
+    // an empty default does not say of what
+    if (like.length === 0) return numbers.every(Number.isFinite) ? numbers : list;
+    if (typeof like[0] !== 'number') return list;
     return numbers.every(Number.isFinite) ? numbers : bad('numbers separated by commas');
   }
   if (like !== null && typeof like === 'object') {

@@ -45,9 +45,26 @@ export function diceLoss(logits: Tensor, label: Tensor, o: DiceOptions = {}): Te
   });
 }
 
+export interface DiceCEOptions extends DiceOptions {
+  readonly lambdaDice?: number;
+  readonly lambdaCE?: number;
+  /** Weight of each class in the cross-entropy; empty or absent: all 1. */
+  readonly weightCE?: readonly number[];
+}
+
 /** MONAI DiceCELoss(softmax=True, to_onehot_y=True): Dice + cross-entropy. */
-export const diceCELoss = (logits: Tensor, label: Tensor, o: DiceOptions & { lambdaDice?: number; lambdaCE?: number } = {}): Tensor =>
-  region('diceCELoss', () => diceLoss(logits, label, o).mul(o.lambdaDice ?? 1).add(crossEntropy(logits, label).mul(o.lambdaCE ?? 1)));
+export const diceCELoss = (logits: Tensor, label: Tensor, o: DiceCEOptions = {}): Tensor =>
+  region('diceCELoss', () => {
+    const weight = o.weightCE?.length ? vector(o.weightCE, 'c') : undefined;
+    const ce = crossEntropy(logits, label, { weight });
+    return diceLoss(logits, label, o).mul(o.lambdaDice ?? 1).add(ce.mul(o.lambdaCE ?? 1));
+  });
+
+/** Numbers as a tensor along one axis. */
+const vector = (values: readonly number[], axis: string): Tensor =>
+  values
+    .map((v, i) => iota(axis, values.length).eq(i).cast('f32').mul(v))
+    .reduce((a, b) => a.add(b));
 
 /** Mean squared and mean absolute error over all elements. */
 export const mse = (x: Tensor, y: Tensor): Tensor =>

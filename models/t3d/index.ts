@@ -44,6 +44,7 @@ export default model<Settings>({
                 includeBackground: s.diceBackground,
                 lambdaDice: s.lambdaDice,
                 lambdaCE: s.lambdaCE,
+                weightCE: s.weightCE,
               }),
             }));
           },

@@ -52,6 +52,8 @@ export interface Settings {
   readonly diceBackground: boolean;
   readonly lambdaDice: number;
   readonly lambdaCE: number;
+  /** Weight of each class in the cross-entropy, so that small organs count; empty: all 1. */
+  readonly weightCE: readonly number[];
 
   // ── data contract (preprocess.json)
   /** mm along R, A, S. */
@@ -93,6 +95,7 @@ export const DEFAULTS: Settings = {
   diceBackground: true,
   lambdaDice: 1,
   lambdaCE: 1,
+  weightCE: [],
   spacing: [1.5, 1.5, 2],
   window: [-175, 250],
   overlap: 0.5,
@@ -155,6 +158,11 @@ export function check(s: Settings): void {
     refuse(`batch is ${s.batch}`, 'use a whole number of samples, at least 1');
   if (!(s.overlap >= 0 && s.overlap < 1))
     refuse(`overlap is ${s.overlap}`, 'use a part from 0 to below 1; 0.5 to 0.7 is usual');
+  if (s.weightCE.length > 0 && (s.weightCE.length !== s.outChannels || !s.weightCE.every((w) => w >= 0)))
+    refuse(
+      `weightCE is [${s.weightCE}] for ${s.outChannels} outChannels`,
+      'give one weight of 0 or more per class, background first, or none',
+    );
   if (s.classNames.length > 0 && s.classNames.length !== s.outChannels)
     refuse(
       `${s.classNames.length} classNames for ${s.outChannels} outChannels`,

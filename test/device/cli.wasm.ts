@@ -1,0 +1,165 @@
+// The command line from a model file to a segmented scan, on the wasm target: build, inspect, run, train, interrupt, resume,
+// segment. A resumed run must end with the same bytes as one that was never stopped.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Orientation, reorient } from '../../data/index.ts';
+import { readVolume, writeVolume } from '../../data/node.ts';
+import { readSafetensors, toFloat32, writeSafetensors } from '../../runtime/index.ts';
+
+const tool = fileURLToPath(new URL('../../bin/t3dc.mjs', import.meta.url));
+const model = fileURLToPath(new URL('./cli-model.ts', import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Its last line of stdout as JSON. */
+  readonly json: Record<string, unknown>;
+}
+
+/** Runs the tool; `watch` sees stdout as it comes and may interrupt. */
+function t3dc(words: readonly string[], watch?: (stdout: string, interrupt: () => void) => void): Promise<Ended> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [tool, ...words, '--json']);
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (d: Buffer) => {
+      stdout += d.toString();
+      watch?.(stdout, () => child.kill('SIGINT'));
+    });
+    child.stderr.on('data', (d: Buffer) => {
+      stderr += d.toString();
+    });
+    child.on('close', (code) => {
+      const last = stdout.trim().split('\n').at(-1) ?? '';
+      done({ code, stdout, stderr, json: last.startsWith('{') ? (JSON.parse(last) as Record<string, unknown>) : {} });
+    });
+  });
+}
+
+const test = suite('cli on wasm', { dir: '', artifact: '' });
+/** Axes exchanged and reversed, as scanners write them. */
+const TURN: Orientation = { axes: [1, 0, 2], flips: [true, false, true] };
+const wasm = ['--device', 'wasm', '--threads', '1'];
+
+test.before(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 't3dc-cli-'));
+  context.artifact = join(context.dir, 'unet');
+  const built = await t3dc(['build', model, '-o', context.artifact]);
+  assert.is(built.code, 0, built.stderr);
+  assert.is(built.json.model, 'cli-unet');
+  const phantom = ['data', 'phantom', '--size', '40', '--spacing', '5', '--classes', 'organs', '--seed', '3'];
+  const data = await t3dc([...phantom, '--cases', '3', '-o', join(context.dir, 'data')]);
+  assert.is(data.code, 0, data.stderr);
+});
+
+test.after(async ({ dir }) => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+test('inspect tells what the artifact holds, and draws it', async ({ dir, artifact }) => {
+  const html = join(dir, 'page.html');
+  const { code, json, stderr } = await t3dc(['inspect', artifact, '--html', html]);
+  assert.is(code, 0, stderr);
+  const entries = json.entries as Record<string, { flops: { forward: number; grad: number } }>;
+  assert.equal(Object.keys(entries), ['logits', 'segment']);
+  assert.ok(entries.segment!.flops.grad > entries.segment!.flops.forward);
+  assert.match(await readFile(html, 'utf8'), '<svg');
+});
+
+test('run: outputs and gradients by name; what does not fit is told', async ({ dir, artifact }) => {
+  const n = 32 ** 3;
+  const volume = Float32Array.from({ length: n }, (_, i) => (i % 97) / 97);
+  const label = Int32Array.from({ length: n }, (_, i) => i % 6);
+  const shape = [1, 1, 32, 32, 32];
+  const input = join(dir, 'in.safetensors');
+  const output = join(dir, 'out.safetensors');
+  const tensors = [
+    { name: 'volume', shape, data: volume },
+    { name: 'label', shape, data: label },
+  ];
+  await writeFile(input, writeSafetensors(tensors));
+  const ran = await t3dc([
+    'run',
+    artifact,
+    'segment',
+    '--in',
+    input,
+    '--out',
+    output,
+    '--seed',
+    '1',
+    '--grads',
+    ...wasm,
+  ]);
+  assert.is(ran.code, 0, ran.stderr);
+  const file = readSafetensors(await readFile(output));
+  const loss = toFloat32(file.tensors.get('loss')!)[0]!;
+  assert.ok(loss > 1 && loss < 5, `loss ${loss}`);
+  assert.equal(file.tensors.get('grad.head.out.weight')!.shape, [6, 4, 1, 1, 1]);
+  const wrong = await t3dc(['run', artifact, 'logits', '--in', input, '--out', output, '--seed', '1', ...wasm]);
+  assert.is(wrong.code, 1);
+  assert.is((wrong.json.error as { code: string }).code, 'bad-input');
+  const bare = await t3dc(['run', artifact, 'segment', '--in', input, '--out', output, ...wasm]);
+  assert.is((bare.json.error as { code: string }).code, 'no-weights');
+});
+
+test('train: interrupted and resumed, it ends with the bytes of a run that was not', async ({ dir, artifact }) => {
+  const train = ['train', artifact, 'segment', ...wasm];
+  const fresh = [...train, '--data', join(dir, 'data'), '--steps', '6', '--seed', '5', '--accumulate', '2'];
+  const whole = await t3dc([...fresh, '-o', join(dir, 'whole')]);
+  assert.is(whole.code, 0, whole.stderr);
+  assert.is(whole.json.step, 6);
+  const part = join(dir, 'part');
+  const stopped = await t3dc([...fresh, '-o', part], (stdout, interrupt) => {
+    if (stdout.includes('"event":"step","step":2')) interrupt();
+  });
+  assert.is(stopped.code, 130, stopped.stderr);
+  const again = await t3dc([...fresh, '-o', part]);
+  assert.is((again.json.error as { code: string }).code, 'run-exists');
+  const resumed = await t3dc([...train, '-o', part, '--resume']);
+  assert.is(resumed.code, 0, resumed.stderr);
+  for (const name of ['weights.safetensors', 'checkpoint.safetensors'])
+    assert.ok((await readFile(join(part, name))).equals(await readFile(join(dir, 'whole', name))), `${name} differs`);
+  const steps = (text: string) =>
+    text
+      .trim()
+      .split('\n')
+      .map((l) => JSON.parse(l) as { step: number; loss: number })
+      .map(({ step, loss }) => [step, loss]);
+  const log = async (run: string) => steps(await readFile(join(dir, run, 'log.jsonl'), 'utf8'));
+  assert.equal(await log('part'), await log('whole'));
+  assert.match(await readFile(join(part, 'loss.svg'), 'utf8'), '</svg>');
+});
+
+test('segment: labels on the grid of a scan in another orientation, with Dice and a picture', async ({
+  dir,
+  artifact,
+}) => {
+  const scan = await readVolume(join(dir, 'data', 'images', 'phantom_0000.nii.gz'));
+  const truth = await readVolume(join(dir, 'data', 'labels', 'phantom_0000.nii.gz'));
+  const turned = join(dir, 'turned.nii');
+  const turnedTruth = join(dir, 'turned-truth.nii');
+  await writeVolume(turned, reorient(scan, TURN));
+  await writeVolume(turnedTruth, reorient(truth, TURN));
+  const out = join(dir, 'seg.nii.gz');
+  const picture = join(dir, 'seg.png');
+  const files = ['--in', turned, '--out', out, '--truth', turnedTruth, '--picture', picture];
+  const weights = ['--weights', join(dir, 'whole', 'checkpoint.safetensors')];
+  const found = await t3dc(['segment', artifact, ...weights, ...files, '--largest-component', ...wasm]);
+  assert.is(found.code, 0, found.stderr);
+  assert.ok((found.json.windows as number) > 1);
+  const labels = await readVolume(out);
+  const from = await readVolume(turned);
+  assert.equal(labels.dims, from.dims);
+  assert.equal([...labels.affine], [...from.affine]);
+  assert.is((await readFile(picture)).subarray(1, 4).toString(), 'PNG');
+});
+
+test.run();
