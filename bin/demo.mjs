@@ -5,6 +5,8 @@ import { register } from 'tsx/esm/api';
 
 setFlagsFromString('--experimental-wasm-relaxed-simd');
 process.setSourceMapsEnabled(true);
+// Of packages that we use, not of ours.
+process.noDeprecation = true;
 register();
 const { demo } = await import('../cli/demo.ts');
 process.exitCode = await demo(process.argv.slice(2));

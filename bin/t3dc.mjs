@@ -6,6 +6,8 @@ import { register } from 'tsx/esm/api';
 // Node 20 has relaxed SIMD behind a flag; it must be set before any wasm is compiled, and counts for workers too.
 setFlagsFromString('--experimental-wasm-relaxed-simd');
 process.setSourceMapsEnabled(true);
+// Of packages that we use, not of ours.
+process.noDeprecation = true;
 register();
 const { main } = await import('../cli/main.ts');
 process.exitCode = await main(process.argv.slice(2));

@@ -109,7 +109,9 @@ const hostLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 function storedVoxels(file: Uint8Array, header: NiftiHeader): VoxelArray {
   const count = voxelCount(header.dims);
   const size = header.bytesPerVoxel;
-  const bytes = file.slice(header.dataOffset, header.dataOffset + count * size);
+  // Not slice(): of a Node Buffer that is a view of the whole file.
+  const bytes = new Uint8Array(count * size);
+  bytes.set(file.subarray(header.dataOffset, header.dataOffset + bytes.length));
   if (size > 1 && header.littleEndian !== hostLittleEndian) {
     for (let at = 0; at < bytes.length; at += size) bytes.subarray(at, at + size).reverse();
   }

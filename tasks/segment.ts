@@ -12,6 +12,7 @@ import {
 import type { Session } from '../runtime/index.ts';
 import { type LogitsEntry, logitsEntry, type SegmentationContract, segmentationContract } from './contract.ts';
 import { lateralityOf } from './laterality.ts';
+import { pause } from './pause.ts';
 
 export interface SegmentOptions {
   /** Entry that gives logits. Default `logits`, else the first that fits. */
@@ -96,6 +97,7 @@ function predictor(
   const voxels = contract.patch.reduce((a, b) => a * b, 1);
   const batch = entry.batch === 1 ? null : new Float32Array(entry.batch * voxels);
   return async (patch) => {
+    await pause();
     batch?.set(patch);
     const outputs = await run({ [entry.volume]: batch ?? patch }, { signal });
     return (outputs[entry.logits] as Float32Array).subarray(0, contract.classes * voxels);

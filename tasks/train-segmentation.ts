@@ -16,6 +16,7 @@ import { type Inputs, type Session, T3dcError, type TrainOptions, type TrainStep
 import { CaseCache, type SegmentationCase } from './cases.ts';
 import { lossEntry, type SegmentationContract, segmentationContract } from './contract.ts';
 import { lateralityOf } from './laterality.ts';
+import { pause } from './pause.ts';
 import { segmentPrepared } from './segment.ts';
 
 export interface TrainSegmentationOptions extends Pick<TrainOptions, 'lr' | 'schedule' | 'signal' | 'readEvery'> {
@@ -74,6 +75,7 @@ async function* segmentationBatches(
   const voxels = contract.patch.reduce((a, b) => a * b, 1);
   const told = new Set<string>();
   for (let step = session.step; ; step++) {
+    await pause();
     for (let micro = 0; micro < options.accumulation; micro++) {
       const volume = new Float32Array(ports.batch * voxels);
       const label = new Int32Array(ports.batch * voxels);

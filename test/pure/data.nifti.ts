@@ -45,6 +45,15 @@ test('every numeric type is written and read back exactly, gzipped or not', () =
   }
 });
 
+test('a Node Buffer within a larger one is read as it is', () => {
+  const volume = sample();
+  const file = writeNifti(volume, { gzip: false });
+  const pool = Buffer.alloc(file.length + 64);
+  pool.set(file, 24);
+  const back = readNifti(pool.subarray(24, 24 + file.length));
+  assert.equal([...back.data], [...volume.data]);
+});
+
 test('the file stores x fastest', () => {
   const bytes = writeNifti(sample(Uint8Array), { gzip: false });
   const stored = bytes.subarray(352);
