@@ -2,17 +2,25 @@
 import { ModelError } from '../dsl/errors.ts';
 import { typeOf } from '../dsl/graph.ts';
 import type { ModelSpec } from '../dsl/model.ts';
-import { type Entry, FORMAT, type Manifest, type MemoryPlan, type Parameter, type Port, type Schedule } from '../runtime/manifest.ts';
+import {
+  type Entry,
+  FORMAT,
+  type Manifest,
+  type MemoryPlan,
+  type Parameter,
+  type Port,
+  type Schedule,
+} from '../runtime/manifest.ts';
 import { bundleRuntime } from './bundle.ts';
 import { compileProgram, programTable, type Sections, WasmEmitter } from './emit-wasm.ts';
 import { WebGpuEmitter } from './emit-webgpu.ts';
 import { sha256 } from './hash.ts';
-import { layOut, placeParameters, type PlannedProgram } from './layout.ts';
+import { layOut, type PlannedProgram, placeParameters } from './layout.ts';
 import { type CompiledEntry, compileEntry, compileUpdate, type Log } from './pipeline.ts';
 import { planMemory, verifyPlan } from './plan.ts';
 import { print } from './print.ts';
 import { resolveSettings, type SettingsOptions } from './settings.ts';
-import { trace, type TracedModel } from './trace.ts';
+import { type TracedModel, trace } from './trace.ts';
 
 export interface BuildOptions extends SettingsOptions {
   readonly entries?: readonly string[];
@@ -52,12 +60,19 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   const words = placeParameters(model).trainable / 4;
   const programs = await stage('plan', () => entries.flatMap((e) => planEntry(e, words, options)));
   const layout = layOut(model, entries, programs);
-  checkBudget(layout.arenas.reduce((s, a) => s + a.bytes, 0), options.memory);
+  checkBudget(
+    layout.arenas.reduce((s, a) => s + a.bytes, 0),
+    options.memory,
+  );
 
   const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
   const webgpu = new WebGpuEmitter({ maxStorageBufferBindingSize: DEFAULT_BINDING });
   const wasm = new WasmEmitter();
-  const sections = await stage('emit', () => entries.map((e) => emitEntry(e, programs, layout, targets.has('webgpu') ? webgpu : null, targets.has('wasm') ? wasm : null)));
+  const sections = await stage('emit', () =>
+    entries.map((e) =>
+      emitEntry(e, programs, layout, targets.has('webgpu') ? webgpu : null, targets.has('wasm') ? wasm : null),
+    ),
+  );
   const source = wasm.source(programTable(sections));
   const { plain, relaxed } = await stage('asc', () => compileProgram(source));
 
@@ -67,7 +82,16 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   files.set('program.wasm', plain);
   files.set('program.relaxed.wasm', relaxed);
   if (model.preprocess) files.set('preprocess.json', text.encode(`${JSON.stringify(model.preprocess, null, 2)}\n`));
-  const bundle = await stage('bundle', () => bundleRuntime(entries.map((e) => ({ name: e.entry.name, inputs: e.entry.inputs.map((i) => i.name), outputs: Object.keys(e.entry.outputs), loss: e.entry.loss }))));
+  const bundle = await stage('bundle', () =>
+    bundleRuntime(
+      entries.map((e) => ({
+        name: e.entry.name,
+        inputs: e.entry.inputs.map((i) => i.name),
+        outputs: Object.keys(e.entry.outputs),
+        loss: e.entry.loss,
+      })),
+    ),
+  );
   for (const [path, code] of bundle) files.set(path, code);
 
   const manifest: Manifest = {
@@ -87,7 +111,11 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
       maxStorageBuffersPerShaderStage: 8,
     },
     preprocess: model.preprocess,
-    files: Object.fromEntries([...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([path, data]) => [path, { sha256: sha256(data), bytes: data.length }])),
+    files: Object.fromEntries(
+      [...files]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([path, data]) => [path, { sha256: sha256(data), bytes: data.length }]),
+    ),
   };
   files.set('manifest.json', text.encode(`${JSON.stringify(manifest)}\n`));
   return { manifest, files, ms };
@@ -108,14 +136,25 @@ function planEntry(e: CompiledEntry, words: number, o: BuildOptions): Planned[] 
   return list;
 }
 
-function emitEntry(e: CompiledEntry, programs: readonly Planned[], layout: ReturnType<typeof layOut>, webgpu: WebGpuEmitter | null, wasm: WasmEmitter | null): Sections {
+function emitEntry(
+  e: CompiledEntry,
+  programs: readonly Planned[],
+  layout: ReturnType<typeof layOut>,
+  webgpu: WebGpuEmitter | null,
+  wasm: WasmEmitter | null,
+): Sections {
   const of = (kind: PlannedProgram['kind']) => {
     const p = programs.find((x) => x.entry === e.entry.name && x.kind === kind);
     if (!p) return null;
     const place = (t: Parameters<typeof layout.place>[3]) => layout.place(e.entry.name, kind, p.plan, t);
     // parameters are bound read-only where nothing writes them
-    const readOnly = new Set(kind === 'update' ? [] : p.program.tensors.filter((t) => t.home.kind === 'parameter').map((t) => t.id));
-    return { wasm: wasm?.program(p.program, place) ?? null, webgpu: webgpu?.program(p.program, readOnly, place) ?? null };
+    const readOnly = new Set(
+      kind === 'update' ? [] : p.program.tensors.filter((t) => t.home.kind === 'parameter').map((t) => t.id),
+    );
+    return {
+      wasm: wasm?.program(p.program, place) ?? null,
+      webgpu: webgpu?.program(p.program, readOnly, place) ?? null,
+    };
   };
   const [forward, grad, update] = [of('forward')!, of('grad'), of('update')];
   return {
@@ -135,12 +174,29 @@ function parameterTable(m: TracedModel, places: ReadonlyMap<string, Parameter['p
   }));
 }
 
-function entryTable(m: TracedModel, e: CompiledEntry, index: number, programs: readonly Planned[], layout: ReturnType<typeof layOut>): Entry {
+function entryTable(
+  m: TracedModel,
+  e: CompiledEntry,
+  index: number,
+  programs: readonly Planned[],
+  layout: ReturnType<typeof layOut>,
+): Entry {
   const port = (name: string, key: string, type: ReturnType<typeof typeOf>): Port => {
-    if (type.dtype === 'f16') throw new ModelError('model-port', `entry '${e.entry.name}': ${name} is f16; inputs and outputs are f32, i32, u32 or bool: cast it`);
-    return { name, axes: type.axes.map((a) => a.name), shape: type.axes.map((a) => a.size), dtype: type.dtype, place: layout.port(e.entry.name, key) };
+    if (type.dtype === 'f16')
+      throw new ModelError(
+        'model-port',
+        `entry '${e.entry.name}': ${name} is f16; inputs and outputs are f32, i32, u32 or bool: cast it`,
+      );
+    return {
+      name,
+      axes: type.axes.map((a) => a.name),
+      shape: type.axes.map((a) => a.size),
+      dtype: type.dtype,
+      place: layout.port(e.entry.name, key),
+    };
   };
-  const find = (kind: PlannedProgram['kind']): Planned | undefined => programs.find((p) => p.entry === e.entry.name && p.kind === kind);
+  const find = (kind: PlannedProgram['kind']): Planned | undefined =>
+    programs.find((p) => p.entry === e.entry.name && p.kind === kind);
   const memory = (p: Planned | undefined, kind: PlannedProgram['kind']): MemoryPlan | null =>
     p
       ? {
@@ -148,7 +204,14 @@ function entryTable(m: TracedModel, e: CompiledEntry, index: number, programs: r
           allocated: p.plan.arenas.reduce((s, b) => s + b, 0),
           tensors: p.plan.live.map((l) => {
             const place = layout.place(e.entry.name, kind, p.plan, l.tensor);
-            return { label: l.tensor.label, bytes: l.bytes, first: l.first, last: l.last, arena: place.arena, offset: place.offset };
+            return {
+              label: l.tensor.label,
+              bytes: l.bytes,
+              first: l.first,
+              last: l.last,
+              arena: place.arena,
+              offset: place.offset,
+            };
           }),
           ops: p.program.kernels.map((k) => k.name),
         }
@@ -164,7 +227,15 @@ function entryTable(m: TracedModel, e: CompiledEntry, index: number, programs: r
     outputs: Object.entries(e.entry.outputs).map(([n, v]) => port(n, `out:${n}`, typeOf(v))),
     loss: e.entry.loss,
     parameters: e.uses.map((n) => names.indexOf(n)),
-    training: opt ? { optimizer: opt.name, states: opt.states.map((n) => ({ name: n, arena: layout.states.get(n)! })), lr: opt.lr, schedule, settings: opt.settings } : null,
+    training: opt
+      ? {
+          optimizer: opt.name,
+          states: opt.states.map((n) => ({ name: n, arena: layout.states.get(n)! })),
+          lr: opt.lr,
+          schedule,
+          settings: opt.settings,
+        }
+      : null,
     memory: { forward: memory(find('forward'), 'forward')!, grad: memory(find('grad'), 'grad') },
     flops: { forward: flops(find('forward')), grad: flops(find('grad')) },
   };
@@ -172,6 +243,8 @@ function entryTable(m: TracedModel, e: CompiledEntry, index: number, programs: r
 
 function checkBudget(needed: number, budget: number | undefined): void {
   if (budget === undefined || needed <= budget) return;
-  throw new ModelError('plan-memory', `the plan needs ${needed} bytes (${(needed / 2 ** 30).toFixed(2)} GiB) and --memory allows ${budget}\n  fix: allow at least ${needed} bytes, build fewer entries (--entries), or a smaller --size or --batch`);
+  throw new ModelError(
+    'plan-memory',
+    `the plan needs ${needed} bytes (${(needed / 2 ** 30).toFixed(2)} GiB) and --memory allows ${budget}\n  fix: allow at least ${needed} bytes, build fewer entries (--entries), or a smaller --size or --batch`,
+  );
 }
-

@@ -42,5 +42,7 @@ function declarations(entries: readonly EntrySignature[]): string {
   const one = (e: EntrySignature): string =>
     `    ${JSON.stringify(e.name)}(inputs: { ${e.inputs.map((i) => `${JSON.stringify(i)}: TensorInput`).join('; ')} }): Promise<{ ${e.outputs.map((o) => `${JSON.stringify(o)}: TensorData`).join('; ')} }>;`;
   const losses = entries.filter((e) => e.loss).map((e) => JSON.stringify(e.name));
-  return head.replace('/* ENTRIES */', entries.map(one).join('\n')).replaceAll('/* TRAINABLE */', losses.join(' | ') || 'never');
+  return head
+    .replace('/* ENTRIES */', entries.map(one).join('\n'))
+    .replaceAll('/* TRAINABLE */', losses.join(' | ') || 'never');
 }

@@ -20,7 +20,11 @@ export function contractKernel(n: Node, inl: Inliner, epilogue: (coords: Int[]) 
   const index = [at.a, at.b];
   const operand = (which: number): Operand => {
     const v = n.inputs[which]!;
-    const axes: Affine[] = index[which]!.map((ix, i) => ({ size: typeOf(v).axes[i]!.size, terms: ix.terms.filter((t) => size.get(t.var)! > 1), offset: ix.offset }));
+    const axes: Affine[] = index[which]!.map((ix, i) => ({
+      size: typeOf(v).axes[i]!.size,
+      terms: ix.terms.filter((t) => size.get(t.var)! > 1),
+      offset: ix.offset,
+    }));
     const coords = axes.map((a, i) => variable(axisVar(i), a.size));
     return { axes, value: inl.at(v, coords) };
   };
@@ -59,7 +63,8 @@ export function classify(k: Pick<ContractKernel, 'a' | 'b' | 'm' | 'n' | 'k' | '
   const alongK = inner === undefined || k.k.includes(inner);
   const alongM = inner !== undefined && k.m.includes(inner);
   if (k.b.axes.some(several)) return 'generic';
-  if (!windowed) return alongK ? (k.batch.length ? 'batchedMatmul' : 'matmul') : alongM ? 'matmulWeightGrad' : 'generic';
+  if (!windowed)
+    return alongK ? (k.batch.length ? 'batchedMatmul' : 'matmul') : alongM ? 'matmulWeightGrad' : 'generic';
   const negative = k.a.axes.some((x) => x.terms.some((t) => t.coef < 0));
   if (alongK) return negative ? 'convDataGrad' : 'conv';
   return alongM && !negative ? 'convWeightGrad' : 'generic';

@@ -53,7 +53,11 @@ export const TABLE: usize = memory.data<u32>([${table.join(',')}]);
 }
 
 export interface Sections {
-  readonly wasm: { readonly forward: number[] | null; readonly grad: number[] | null; readonly update: number[] | null };
+  readonly wasm: {
+    readonly forward: number[] | null;
+    readonly grad: number[] | null;
+    readonly update: number[] | null;
+  };
   readonly webgpu: { readonly forward: Range | null; readonly grad: Range | null; readonly update: Range | null };
 }
 type Range = { readonly first: number; readonly count: number };
@@ -63,7 +67,14 @@ export function programTable(entries: readonly Sections[]): number[] {
   const words: number[] = [FORMAT, entries.length, ...new Array<number>(6 * entries.length).fill(0)];
   const dispatches = (r: Range | null): number[] | null => (r ? [1, OP_DISPATCH, r.first, r.count] : null);
   entries.forEach((e, i) => {
-    const sections = [e.wasm.forward, e.wasm.grad, e.wasm.update, dispatches(e.webgpu.forward), dispatches(e.webgpu.grad), dispatches(e.webgpu.update)];
+    const sections = [
+      e.wasm.forward,
+      e.wasm.grad,
+      e.wasm.update,
+      dispatches(e.webgpu.forward),
+      dispatches(e.webgpu.grad),
+      dispatches(e.webgpu.update),
+    ];
     sections.forEach((s, j) => {
       if (!s) return;
       words[2 + 6 * i + j] = words.length;
@@ -78,7 +89,8 @@ const scheduler = new URL('../runtime/scheduler/', import.meta.url);
 /** program.wasm and its relaxed twin. */
 export async function compileProgram(source: string): Promise<{ plain: Uint8Array; relaxed: Uint8Array }> {
   const sources = new Map<string, string>();
-  for (const name of readdirSync(scheduler).sort()) if (name.endsWith('.ts')) sources.set(name, readFileSync(new URL(name, scheduler), 'utf8'));
+  for (const name of readdirSync(scheduler).sort())
+    if (name.endsWith('.ts')) sources.set(name, readFileSync(new URL(name, scheduler), 'utf8'));
   for (const [name, text] of librarySources()) sources.set(`assembly/${name}`, text);
   sources.set('program.ts', source);
   const [plain, relaxed] = await Promise.all([asc(sources, 'release'), asc(sources, 'relaxed')]);
@@ -89,7 +101,10 @@ const config = new URL('../asconfig.json', import.meta.url);
 
 function asc(sources: ReadonlyMap<string, string>, target: 'release' | 'relaxed'): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./asc-worker.mjs', import.meta.url), { workerData: { sources, config: readFileSync(config, 'utf8'), target }, execArgv: [] });
+    const worker = new Worker(new URL('./asc-worker.mjs', import.meta.url), {
+      workerData: { sources, config: readFileSync(config, 'utf8'), target },
+      execArgv: [],
+    });
     worker.once('message', ({ binary, messages }: { binary: Uint8Array | null; messages: string | null }) => {
       if (binary && messages === null) resolve(binary);
       else reject(new Error(`asc could not compile the program (${target}); this is a defect of t3dc:\n${messages}`));

@@ -1,7 +1,8 @@
 // WebGPU: kernels deduplicated by code, and one dispatch per kernel and slab.
-import { emitWgsl, header } from '../kernels/wgsl/index.ts';
+
 import type { Kernel } from '../kernels/ir.ts';
 import type { WgslKernel } from '../kernels/targets.ts';
+import { emitWgsl, header } from '../kernels/wgsl/index.ts';
 import type { Dispatch, KernelInfo, Place } from '../runtime/manifest.ts';
 import type { Program, ProgramTensor } from './program.ts';
 import { slabs } from './slabs.ts';
@@ -25,7 +26,11 @@ export class WebGpuEmitter {
   }
 
   /** Appends the program's dispatches; returns their range. Places must not move afterwards. */
-  program(program: Program, readOnly: ReadonlySet<number>, place: (t: ProgramTensor) => Place): { first: number; count: number } {
+  program(
+    program: Program,
+    readOnly: ReadonlySet<number>,
+    place: (t: ProgramTensor) => Place,
+  ): { first: number; count: number } {
     const first = this.dispatches.length;
     const tensors = new Map(program.tensors.map((t) => [t.id, t]));
     for (const k of program.kernels) this.kernel(k, readOnly, (id) => place(tensors.get(id)!));
@@ -34,7 +39,9 @@ export class WebGpuEmitter {
 
   private kernel(k: Kernel, readOnly: ReadonlySet<number>, place: (id: number) => Place): void {
     const w = emitWgsl(k, { readOnly, maxFold: MAX_FOLD });
-    const access = k.bufs.map((b) => (readOnly.has(b.tensor) && b.access === 'read' ? ('read' as const) : ('read_write' as const)));
+    const access = k.bufs.map((b) =>
+      readOnly.has(b.tensor) && b.access === 'read' ? ('read' as const) : ('read_write' as const),
+    );
     const index = this.register(k, w, access);
     for (const s of slabs(k, w.outermost, this.limits.maxStorageBufferBindingSize)) {
       const bindings = k.bufs.map((b, i) => {
@@ -88,7 +95,8 @@ export class WebGpuEmitter {
   }
 }
 
-const fileName = (k: Kernel, index: number): string => `${String(index).padStart(4, '0')}-${k.kind === 'contract' ? k.pattern : k.kind}`;
+const fileName = (k: Kernel, index: number): string =>
+  `${String(index).padStart(4, '0')}-${k.kind === 'contract' ? k.pattern : k.kind}`;
 
 /** WebGPU's rule, proved at build time: a writable window shares no byte with another window of its buffer. */
 function disjoint(k: Kernel, bindings: readonly (readonly [number, number, number])[]): void {
@@ -97,7 +105,8 @@ function disjoint(k: Kernel, bindings: readonly (readonly [number, number, numbe
       if (j <= i || arena !== arena2) return;
       if (k.bufs[i]!.access === 'read' && k.bufs[j]!.access === 'read') return;
       const [a, b] = [offset * 256, offset2 * 256];
-      if (a < b + bytes2 && b < a + bytes) throw new Error(`${k.name}: windows of ${k.bufs[i]!.label} and ${k.bufs[j]!.label} overlap`);
+      if (a < b + bytes2 && b < a + bytes)
+        throw new Error(`${k.name}: windows of ${k.bufs[i]!.label} and ${k.bufs[j]!.label} overlap`);
     });
   });
 }

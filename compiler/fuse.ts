@@ -50,12 +50,17 @@ export function fuse(roots: readonly Value[]): Fusion {
     reads.set(n, { bufs: new Set([`${n.id}`]), cost: 0, heavy: false });
     if (!isAnchor(n)) notes.push(`store ${n.op} ${n.attrs?.fn ?? n.attrs?.s ?? ''} ${n.region}: ${why}`);
   };
-  const of = (v: Value): Reads => (isAnchor(v.node) ? { bufs: new Set([`${v.node.id}.${v.out}`]), cost: 0, heavy: false } : (reads.get(v.node) ?? NOTHING));
+  const of = (v: Value): Reads =>
+    isAnchor(v.node)
+      ? { bufs: new Set([`${v.node.id}.${v.out}`]), cost: 0, heavy: false }
+      : (reads.get(v.node) ?? NOTHING);
   const union = (list: readonly Value[]): Set<string> => new Set(list.flatMap((v) => [...of(v).bufs]));
   /** Stores the widest inputs until all of them together bind at most `max` buffers. */
   const limit = (inputs: readonly Value[], max: number, why: string): void => {
     while (union(inputs).size > max) {
-      const widest = inputs.filter((v) => !isAnchor(v.node) && !stored.has(v.node) && of(v).bufs.size > 1).sort((a, b) => of(b).bufs.size - of(a).bufs.size)[0];
+      const widest = inputs
+        .filter((v) => !isAnchor(v.node) && !stored.has(v.node) && of(v).bufs.size > 1)
+        .sort((a, b) => of(b).bufs.size - of(a).bufs.size)[0];
       if (!widest) break;
       store(widest.node, why);
     }
@@ -72,7 +77,9 @@ export function fuse(roots: readonly Value[]): Fusion {
     if (isAnchor(n)) {
       const attention = n.op === 'attention' || n.op === 'attentionGrad';
       // biases and group ids are read for every score: as plain tensors, not through index arithmetic
-      if (attention) for (const v of n.inputs.slice(3, attentionOperands(n.attrs).end)) store(beneath(v.node), 'read for every score');
+      if (attention)
+        for (const v of n.inputs.slice(3, attentionOperands(n.attrs).end))
+          store(beneath(v.node), 'read for every score');
       limit(n.inputs, MAX_BUFFERS - (attention ? 2 : 1), 'its reader would bind too many buffers');
       if (!epilogue.has(n)) store(n, '');
       continue;
@@ -99,7 +106,8 @@ export function fuse(roots: readonly Value[]): Fusion {
       const readers = effectiveReaders(n, users);
       const contracts = readers.some((u) => u.op === 'contract');
       if (r.heavy && (readers.length > 1 || contracts)) store(n, 'costly, and read more than once');
-      else if (readers.length > 1 && (r.bufs.size > SHARED_BUFFERS || r.cost > SHARED_COST)) store(n, `${readers.length} readers would each compute it from ${r.bufs.size} buffers`);
+      else if (readers.length > 1 && (r.bufs.size > SHARED_BUFFERS || r.cost > SHARED_COST))
+        store(n, `${readers.length} readers would each compute it from ${r.bufs.size} buffers`);
     }
   }
 
@@ -166,7 +174,12 @@ interface Chain {
 }
 
 /** Follows each anchor's result through maps that alone read it. */
-function epilogues(order: readonly Node[], users: ReadonlyMap<Node, Node[]>, roots: ReadonlySet<Node>, notes: string[]): { epilogue: Map<Node, Node>; chains: Map<Node, Chain> } {
+function epilogues(
+  order: readonly Node[],
+  users: ReadonlyMap<Node, Node[]>,
+  roots: ReadonlySet<Node>,
+  notes: string[],
+): { epilogue: Map<Node, Node>; chains: Map<Node, Chain> } {
   const epilogue = new Map<Node, Node>();
   const chains = new Map<Node, Chain>();
   const claimed = new Set<Node>();

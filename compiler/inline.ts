@@ -112,7 +112,10 @@ export class Inliner {
     });
     let e: Expr | null = null;
     for (const p of parts.reverse()) {
-      const inner = this.at(p.v, coords.map((c, i) => (i === axis ? sub(at, int(p.from)) : c)));
+      const inner = this.at(
+        p.v,
+        coords.map((c, i) => (i === axis ? sub(at, int(p.from)) : c)),
+      );
       e = e === null ? inner : when([{ e: at, lo: p.from, hi: p.from + p.size }], inner, e);
     }
     return e!;

@@ -25,7 +25,11 @@ export interface Layout {
 }
 
 /** Offsets of the parameters in their arenas, and the arenas' size in f32 words (a multiple of ROW). */
-export function placeParameters(m: TracedModel): { places: Map<string, { frozen: boolean; offset: number; bytes: number }>; trainable: number; frozen: number } {
+export function placeParameters(m: TracedModel): {
+  places: Map<string, { frozen: boolean; offset: number; bytes: number }>;
+  trainable: number;
+  frozen: number;
+} {
   const places = new Map<string, { frozen: boolean; offset: number; bytes: number }>();
   const end = { trainable: 0, frozen: 0 };
   for (const [name, p] of m.parameters) {
@@ -38,17 +42,31 @@ export function placeParameters(m: TracedModel): { places: Map<string, { frozen:
   return { places, trainable: whole(end.trainable), frozen: align(end.frozen) };
 }
 
-export function layOut(m: TracedModel, entries: readonly CompiledEntry[], plans: readonly { entry: string; kind: PlannedProgram['kind']; plan: Plan }[]): Layout {
+export function layOut(
+  m: TracedModel,
+  entries: readonly CompiledEntry[],
+  plans: readonly { entry: string; kind: PlannedProgram['kind']; plan: Plan }[],
+): Layout {
   const { places, trainable, frozen } = placeParameters(m);
   const arenas: Arena[] = [];
   const add = (a: Arena): number => arenas.push(a) - 1;
   const training = entries.some((e) => e.grad);
   const everywhere = ['forward', 'grad', 'update'] as const;
-  const parameters = add({ name: 'parameters', role: 'parameters', bytes: Math.max(trainable, UNIT), sections: everywhere });
-  const frozenArena = frozen > 0 ? add({ name: 'parameters.frozen', role: 'parameters', bytes: frozen, sections: everywhere }) : -1;
-  const gradients = training ? add({ name: 'gradients', role: 'gradients', bytes: trainable, sections: ['grad', 'update'] }) : -1;
+  const parameters = add({
+    name: 'parameters',
+    role: 'parameters',
+    bytes: Math.max(trainable, UNIT),
+    sections: everywhere,
+  });
+  const frozenArena =
+    frozen > 0 ? add({ name: 'parameters.frozen', role: 'parameters', bytes: frozen, sections: everywhere }) : -1;
+  const gradients = training
+    ? add({ name: 'gradients', role: 'gradients', bytes: trainable, sections: ['grad', 'update'] })
+    : -1;
   const states = new Map<string, number>();
-  for (const e of entries) for (const s of e.entry.optimizer?.states ?? []) if (!states.has(s)) states.set(s, add({ name: s, role: 'state', bytes: trainable, sections: ['update'] }));
+  for (const e of entries)
+    for (const s of e.entry.optimizer?.states ?? [])
+      if (!states.has(s)) states.set(s, add({ name: s, role: 'state', bytes: trainable, sections: ['update'] }));
 
   // every entry's ports start at the same place: entries run one at a time
   const ports = new Map<string, Place>();
@@ -71,7 +89,13 @@ export function layOut(m: TracedModel, entries: readonly CompiledEntry[], plans:
     const mine = plans.filter((p) => p.kind === kind);
     const count = Math.max(0, ...mine.map((p) => p.plan.arenas.length));
     firstArena.set(kind, arenas.length);
-    for (let i = 0; i < count; i++) add({ name: `${kind}.${i}`, role: 'activations', bytes: Math.max(...mine.map((p) => p.plan.arenas[i] ?? 0)), sections: [kind] });
+    for (let i = 0; i < count; i++)
+      add({
+        name: `${kind}.${i}`,
+        role: 'activations',
+        bytes: Math.max(...mine.map((p) => p.plan.arenas[i] ?? 0)),
+        sections: [kind],
+      });
   }
 
   const whole = (arena: number): Place => ({ arena, offset: 0, bytes: trainable });
@@ -103,7 +127,13 @@ export function layOut(m: TracedModel, entries: readonly CompiledEntry[], plans:
         case 'gradient':
           return { ...parameterPlace(h.name), arena: gradients };
         case 'arena':
-          return whole(h.name === 'parameters' ? parameters : h.name === 'gradients' ? gradients : states.get(h.name.replace('state.', ''))!);
+          return whole(
+            h.name === 'parameters'
+              ? parameters
+              : h.name === 'gradients'
+                ? gradients
+                : states.get(h.name.replace('state.', ''))!,
+          );
       }
     },
   };

@@ -1,7 +1,7 @@
 // Lowering: the fused graph becomes kernels, in the order of the graph.
 import { sourceLine } from '../dsl/errors.ts';
 import { type Node, typeOf, type Value } from '../dsl/graph.ts';
-import { type Int, key, linear, rem, div, unlinear, variable } from '../dsl/int.ts';
+import { div, type Int, key, linear, rem, unlinear, variable } from '../dsl/int.ts';
 import type { AttentionAttrs } from '../dsl/ops/attention.ts';
 import { operands as attentionOperands } from '../dsl/ops/attention.ts';
 import { numel, type TensorType } from '../dsl/types.ts';
@@ -48,7 +48,17 @@ export class Lowering {
       const anchor = finals.get(n);
       if (anchor) this.anchor(anchor, n);
       else if (this.fusion.epilogue.has(n)) continue;
-      else if (n.op === 'map' || n.op === 'view' || n.op === 'concat' || n.op === 'gather' || n.op === 'random' || n.op === 'scalar' || n.op === 'iota' || n.op === 'step') this.elementwise({ node: n, out: 0 }, this.place({ node: n, out: 0 }));
+      else if (
+        n.op === 'map' ||
+        n.op === 'view' ||
+        n.op === 'concat' ||
+        n.op === 'gather' ||
+        n.op === 'random' ||
+        n.op === 'scalar' ||
+        n.op === 'iota' ||
+        n.op === 'step'
+      )
+        this.elementwise({ node: n, out: 0 }, this.place({ node: n, out: 0 }));
       else this.anchor(n, n);
     }
     for (const r of copies) this.elementwise(r.value, r.target, true);
@@ -92,11 +102,22 @@ export class Lowering {
   }
 
   private elementwise(v: Value, target: ProgramTensor, copy = false): void {
-    const inl = new Inliner(copy || this.written.has(target.id) ? this.storage : (x) => (x.node === v.node && x.out === v.out && !isLeaf(x.node) ? null : this.storage(x)));
+    const inl = new Inliner(
+      copy || this.written.has(target.id)
+        ? this.storage
+        : (x) => (x.node === v.node && x.out === v.out && !isLeaf(x.node) ? null : this.storage(x)),
+    );
     const { coords, vars } = axisVars(v);
     const value = inl.at(v, coords);
     const buf = inl.buf(target.id, { type: typeOf(v), label: target.label }, 'write');
-    this.push({ ...this.base(v.node), kind: 'map', bufs: inl.bufs, vars, stores: [{ buf, value }], flops: numel(typeOf(v)) * cost(value) });
+    this.push({
+      ...this.base(v.node),
+      kind: 'map',
+      bufs: inl.bufs,
+      vars,
+      stores: [{ buf, value }],
+      flops: numel(typeOf(v)) * cost(value),
+    });
     this.written.add(target.id);
   }
 
@@ -105,23 +126,39 @@ export class Lowering {
     const inl = new Inliner(this.storage);
     const { coords, vars } = axisVars(roots[0]!.value);
     const values = roots.map((r) => inl.at(r.value, coords));
-    const stores: Store[] = roots.map((r, i) => ({ buf: inl.buf(r.target.id, { type: typeOf(r.value), label: r.target.label }, 'write'), value: values[i]! }));
+    const stores: Store[] = roots.map((r, i) => ({
+      buf: inl.buf(r.target.id, { type: typeOf(r.value), label: r.target.label }, 'write'),
+      value: values[i]!,
+    }));
     const n = roots[0]!.value.node;
-    this.push({ ...this.base(n), name, kind: 'map', bufs: inl.bufs, vars, stores, flops: numel(typeOf(roots[0]!.value)) * values.reduce((s, e) => s + cost(e), 0) });
+    this.push({
+      ...this.base(n),
+      name,
+      kind: 'map',
+      bufs: inl.bufs,
+      vars,
+      stores,
+      flops: numel(typeOf(roots[0]!.value)) * values.reduce((s, e) => s + cost(e), 0),
+    });
   }
 
   private anchor(n: Node, last: Node): void {
     switch (n.op) {
       case 'contract':
-        return this.contract(n, last);
+        this.contract(n, last);
+        break;
       case 'reduce':
-        return this.reduce(n, last);
+        this.reduce(n, last);
+        break;
       case 'attention':
-        return this.attention(n);
+        this.attention(n);
+        break;
       case 'attentionGrad':
-        return this.attentionGrad(n);
+        this.attentionGrad(n);
+        break;
       case 'gatherAdjoint':
-        return this.gatherAdjoint(n);
+        this.gatherAdjoint(n);
+        break;
       default:
         throw new Error(`lower: no kernel for ${n.op}`);
     }
@@ -155,10 +192,24 @@ export class Lowering {
     const red = n.attrs.axes as number[];
     const { coords } = axisVars(x);
     const value = inl.at(x, coords);
-    const varsOf = (keep: boolean): LoopVar[] => t.axes.map((a, i) => ({ name: `i${i}`, size: a.size, i })).filter((v) => v.size > 1 && red.includes(v.i) !== keep).map(({ name, size }) => ({ name, size }));
+    const varsOf = (keep: boolean): LoopVar[] =>
+      t.axes
+        .map((a, i) => ({ name: `i${i}`, size: a.size, i }))
+        .filter((v) => v.size > 1 && red.includes(v.i) !== keep)
+        .map(({ name, size }) => ({ name, size }));
     const keepCoords = coords.filter((_, i) => !red.includes(i));
     const stores = this.epilogue(inl, n, last, keepCoords);
-    this.push({ ...this.base(n, last === n ? [] : [last]), kind: 'reduce', op: n.attrs.fn, keep: varsOf(true), red: varsOf(false), value, stores, bufs: inl.bufs, flops: numel(t) * (1 + cost(value)) });
+    this.push({
+      ...this.base(n, last === n ? [] : [last]),
+      kind: 'reduce',
+      op: n.attrs.fn,
+      keep: varsOf(true),
+      red: varsOf(false),
+      value,
+      stores,
+      bufs: inl.bufs,
+      flops: numel(t) * (1 + cost(value)),
+    });
     this.written.add(this.place({ node: last, out: 0 }).id);
   }
 
@@ -189,7 +240,20 @@ export class Lowering {
       const lse = inl.at(n.inputs[end + 1]!, row);
       const delta = inl.at(n.inputs[end + 2]!, row);
       const outs = targets.map((t) => inl.buf(t.id, { type: t.type, label: t.label }, 'write'));
-      this.push({ ...this.base(n), name: this.unique(`${label}.${part}`), kind: 'attentionGrad', part, ...p, dO, lse, delta, outs, parts: partials, bufs: inl.bufs, flops: products * 2 * s.g * s.h * s.n * s.m * s.e });
+      this.push({
+        ...this.base(n),
+        name: this.unique(`${label}.${part}`),
+        kind: 'attentionGrad',
+        part,
+        ...p,
+        dO,
+        lse,
+        delta,
+        outs,
+        parts: partials,
+        bufs: inl.bufs,
+        flops: products * 2 * s.g * s.h * s.n * s.m * s.e,
+      });
       for (const t of targets) this.written.add(t.id);
     };
     emit('dq', [this.place({ node: n, out: 0 })], 3);
@@ -197,7 +261,10 @@ export class Lowering {
     if (!a.bias) return;
     const out = this.place({ node: n, out: 3 });
     const partials = Math.min(BIAS_PARTS, g);
-    if (partials === 1) return emit('dbias', [out], 2);
+    if (partials === 1) {
+      emit('dbias', [out], 2);
+      return;
+    }
     const type: TensorType = { dtype: 'f32', axes: [{ name: 'part', size: partials }, ...out.type.axes] };
     const partial = this.table.temp(type, `${label}.dbias.parts`);
     emit('dbias', [partial], 2, partials);
@@ -210,9 +277,28 @@ export class Lowering {
     const keep = rest.map((a, i) => ({ name: `i${i + 1}`, size: a.size })).filter((v) => v.size > 1);
     const coords = [variable('i0', part!.size), ...rest.map((a, i) => variable(`i${i + 1}`, a.size))];
     const buf = inl.buf(partial.id, { type: partial.type, label: partial.label }, 'read');
-    const value: Expr = { k: 'load', buf, index: linear(coords, partial.type.axes.map((a) => a.size)), dtype: 'f32' };
+    const value: Expr = {
+      k: 'load',
+      buf,
+      index: linear(
+        coords,
+        partial.type.axes.map((a) => a.size),
+      ),
+      dtype: 'f32',
+    };
     const store = inl.buf(out.id, { type: out.type, label: out.label }, 'write');
-    this.push({ ...this.base(n), name: this.unique(`${shortRegion(n)}.sum`), kind: 'reduce', op: 'sum', keep, red: [{ name: 'i0', size: part!.size }], value, stores: [{ buf: store, value: { k: 'acc', dtype: 'f32' } }], bufs: inl.bufs, flops: numel(partial.type) });
+    this.push({
+      ...this.base(n),
+      name: this.unique(`${shortRegion(n)}.sum`),
+      kind: 'reduce',
+      op: 'sum',
+      keep,
+      red: [{ name: 'i0', size: part!.size }],
+      value,
+      stores: [{ buf: store, value: { k: 'acc', dtype: 'f32' } }],
+      bufs: inl.bufs,
+      flops: numel(partial.type),
+    });
     this.written.add(out.id);
   }
 
@@ -253,12 +339,31 @@ export class Lowering {
     });
     const r = variable('r', out.axes[0]!.size);
     const rest = out.axes.slice(1).map((a, d) => variable(`c${d}`, a.size));
-    const hit: Expr = { k: 'bin', op: 'eq', a: inl.at(index, ic), b: { k: 'index', i: r, dtype: 'i32' }, dtype: 'bool' };
+    const hit: Expr = {
+      k: 'bin',
+      op: 'eq',
+      a: inl.at(index, ic),
+      b: { k: 'index', i: r, dtype: 'i32' },
+      dtype: 'bool',
+    };
     const value: Expr = { k: 'select', c: hit, a: inl.at(dy, [...ic, ...rest]), b: zero('f32'), dtype: 'f32' };
-    const keep = [{ name: 'r', size: out.axes[0]!.size }, ...out.axes.slice(1).map((a, d) => ({ name: `c${d}`, size: a.size }))].filter((v) => v.size > 1);
+    const keep = [
+      { name: 'r', size: out.axes[0]!.size },
+      ...out.axes.slice(1).map((a, d) => ({ name: `c${d}`, size: a.size })),
+    ].filter((v) => v.size > 1);
     const target = this.place({ node: n, out: 0 });
     const buf = inl.buf(target.id, { type: out, label: target.label }, 'write');
-    this.push({ ...this.base(n), kind: 'reduce', op: 'sum', keep, red: [{ name: 'n', size: count }].filter((v) => v.size > 1), value, stores: [{ buf, value: { k: 'acc', dtype: 'f32' } }], bufs: inl.bufs, flops: count * numel(out) });
+    this.push({
+      ...this.base(n),
+      kind: 'reduce',
+      op: 'sum',
+      keep,
+      red: [{ name: 'n', size: count }].filter((v) => v.size > 1),
+      value,
+      stores: [{ buf, value: { k: 'acc', dtype: 'f32' } }],
+      bufs: inl.bufs,
+      flops: count * numel(out),
+    });
     this.written.add(target.id);
   }
 
@@ -297,4 +402,3 @@ function cost(e: Expr): number {
   };
   return visit(e);
 }
-

@@ -15,9 +15,17 @@ const SHIPPED: Readonly<Record<string, string>> = {
 export async function loadModel(name: string): Promise<ModelSpec<object>> {
   const shipped = SHIPPED[name];
   const url = shipped ? new URL(shipped, import.meta.url) : pathToFileURL(resolve(name));
-  if (!shipped && !existsSync(url)) throw new ModelError('build-model', `no model '${name}': expected one of ${Object.keys(SHIPPED).join(', ')}, or the path of a model file such as ./my-model.ts`);
+  if (!shipped && !existsSync(url))
+    throw new ModelError(
+      'build-model',
+      `no model '${name}': expected one of ${Object.keys(SHIPPED).join(', ')}, or the path of a model file such as ./my-model.ts`,
+    );
   const module = (await import(url.href)) as { default?: ModelSpec<object> };
   const spec = module.default;
-  if (!spec || typeof spec.build !== 'function') throw new ModelError('build-model', `${name} has no model as its default export: write export default model({ name, settings, build })`);
+  if (!spec || typeof spec.build !== 'function')
+    throw new ModelError(
+      'build-model',
+      `${name} has no model as its default export: write export default model({ name, settings, build })`,
+    );
   return spec;
 }

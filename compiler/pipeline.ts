@@ -1,10 +1,10 @@
 // The pipeline: a list of named pure passes, from a traced entry to programs. Read it top to bottom and you have read the
 // compiler; `--explain` prints what each pass did.
 import { make, type Node, typeOf, type Value } from '../dsl/graph.ts';
-import { clipFactor } from '../dsl/optim.ts';
 import { arena } from '../dsl/ops/leaf.ts';
 import { map } from '../dsl/ops/map.ts';
 import { expandAs } from '../dsl/ops/view.ts';
+import { clipFactor } from '../dsl/optim.ts';
 import { stepScalar, Tensor } from '../dsl/tensor.ts';
 import type { TensorType } from '../dsl/types.ts';
 import { differentiate } from './differentiate.ts';
@@ -38,9 +38,7 @@ export interface CompiledEntry {
   readonly uses: readonly string[];
 }
 
-export interface Log {
-  (pass: string, lines: readonly string[]): void;
-}
+export type Log = (pass: string, lines: readonly string[]) => void;
 
 export interface Options {
   /** Check every graph between passes. */
@@ -60,39 +58,58 @@ function runPasses(what: string, roots: readonly Value[], o: Options): Value[] {
 }
 
 function lowerRoots(name: string, table: TensorTable, roots: readonly Root[], o: Options): Program {
-  const values = runPasses(name, roots.map((r) => r.value), o);
+  const values = runPasses(
+    name,
+    roots.map((r) => r.value),
+    o,
+  );
   const fusion = fuse(values);
   o.log?.(`${name}: fuse`, fusion.notes);
   const lowering = new Lowering(table, fusion, leafTensor(table));
-  const program = lowering.run(name, roots.map((r, i) => ({ value: values[i]!, target: r.target })));
-  o.log?.(`${name}: kernels`, program.kernels.map((k) => `${k.kind}${k.kind === 'contract' ? ` ${k.pattern}` : ''} ${k.name}`));
+  const program = lowering.run(
+    name,
+    roots.map((r, i) => ({ value: values[i]!, target: r.target })),
+  );
+  o.log?.(
+    `${name}: kernels`,
+    program.kernels.map((k) => `${k.kind}${k.kind === 'contract' ? ` ${k.pattern}` : ''} ${k.name}`),
+  );
   return program;
 }
 
-const leafTensor =
-  (table: TensorTable) =>
-  (n: Node) => {
-    const { name, type } = n.attrs as { name: string; type: TensorType };
-    if (n.op === 'input') return table.at({ kind: 'port', name }, type);
-    if (n.op === 'parameter') return table.at({ kind: 'parameter', name }, type);
-    const [kind, of] = name.split(':') as [string, string];
-    return kind === 'gradient' ? table.at({ kind: 'gradient', name: of }, type) : table.at({ kind: 'arena', name }, type);
-  };
+const leafTensor = (table: TensorTable) => (n: Node) => {
+  const { name, type } = n.attrs as { name: string; type: TensorType };
+  if (n.op === 'input') return table.at({ kind: 'port', name }, type);
+  if (n.op === 'parameter') return table.at({ kind: 'parameter', name }, type);
+  const [kind, of] = name.split(':') as [string, string];
+  return kind === 'gradient' ? table.at({ kind: 'gradient', name: of }, type) : table.at({ kind: 'arena', name }, type);
+};
 
 /** Forward, and for an entry with a loss forward + backward, leaving gradients in their arena. */
 export function compileEntry(m: TracedModel, entry: TracedEntry, o: Options = {}): CompiledEntry {
   const table = new TensorTable();
   for (const i of entry.inputs) table.at({ kind: 'port', name: i.name }, i.type);
-  const outputs: Root[] = Object.entries(entry.outputs).map(([name, value]) => ({ value, target: table.at({ kind: 'port', name: `out:${name}` }, typeOf(value)) }));
+  const outputs: Root[] = Object.entries(entry.outputs).map(([name, value]) => ({
+    value,
+    target: table.at({ kind: 'port', name: `out:${name}` }, typeOf(value)),
+  }));
   const forward = lowerRoots(`${entry.name}.forward`, table, outputs, o);
-  const uses = [...m.parameters.keys()].filter((n) => table.list.some((t) => t.home.kind === 'parameter' && t.home.name === n));
+  const uses = [...m.parameters.keys()].filter((n) =>
+    table.list.some((t) => t.home.kind === 'parameter' && t.home.name === n),
+  );
   if (!entry.loss) return { entry, table, forward, grad: null, uses };
 
   const trainable = uses.filter((n) => m.parameters.get(n)!.info.trainable);
-  const grads = differentiate(entry.outputs[entry.loss]!, trainable.map((n) => m.parameters.get(n)!.value));
+  const grads = differentiate(
+    entry.outputs[entry.loss]!,
+    trainable.map((n) => m.parameters.get(n)!.value),
+  );
   const gradTable = new TensorTable();
   for (const i of entry.inputs) gradTable.at({ kind: 'port', name: i.name }, i.type);
-  const roots: Root[] = Object.entries(entry.outputs).map(([name, value]) => ({ value, target: gradTable.at({ kind: 'port', name: `out:${name}` }, typeOf(value)) }));
+  const roots: Root[] = Object.entries(entry.outputs).map(([name, value]) => ({
+    value,
+    target: gradTable.at({ kind: 'port', name: `out:${name}` }, typeOf(value)),
+  }));
   trainable.forEach((name, i) => {
     const g = grads[i];
     const type = typeOf(m.parameters.get(name)!.value);
@@ -115,7 +132,13 @@ export const ROW = 1024;
 export function compileUpdate(entry: TracedEntry, elements: number, o: Options = {}): Program {
   const table = new TensorTable();
   const rows = elements / ROW;
-  const type: TensorType = { dtype: 'f32', axes: [{ name: 'row', size: rows }, { name: 'x', size: ROW }] };
+  const type: TensorType = {
+    dtype: 'f32',
+    axes: [
+      { name: 'row', size: rows },
+      { name: 'x', size: ROW },
+    ],
+  };
   const flat = (name: string): Tensor => new Tensor(make(arena, [], { name, type }));
   const opt = entry.optimizer!;
   const p = flat('parameters');
@@ -124,12 +147,22 @@ export function compileUpdate(entry: TracedEntry, elements: number, o: Options =
   const states = Object.fromEntries(opt.states.map((s) => [s, flat(`state.${s}`)]));
   const next = opt.update(p, g, states, { lr: stepScalar('lr'), t: stepScalar('t') });
   const target = (name: string) => table.at({ kind: 'arena', name }, type);
-  const named: [string, Value][] = [['parameters', next.p.value], ...Object.entries(next.states).map(([s, t]): [string, Value] => [`state.${s}`, t.value])];
-  const values = runPasses(`${entry.name}.update`, named.map(([, v]) => v), o);
+  const named: [string, Value][] = [
+    ['parameters', next.p.value],
+    ...Object.entries(next.states).map(([s, t]): [string, Value] => [`state.${s}`, t.value]),
+  ];
+  const values = runPasses(
+    `${entry.name}.update`,
+    named.map(([, v]) => v),
+    o,
+  );
   const fusion = fuse(values.flatMap((v) => reductionsUnder(v)));
   const lowering = new Lowering(table, fusion, leafTensor(table));
   const program = lowering.run(`${entry.name}.update`, []);
-  lowering.together(`${opt.name}.update`, named.map(([name], i) => ({ value: values[i]!, target: target(name) })));
+  lowering.together(
+    `${opt.name}.update`,
+    named.map(([name], i) => ({ value: values[i]!, target: target(name) })),
+  );
   return program;
 }
 
@@ -146,4 +179,3 @@ function reductionsUnder(v: Value): Value[] {
   visit(v);
   return found;
 }
-

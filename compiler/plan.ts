@@ -16,7 +16,12 @@ export interface Plan {
   readonly arenas: readonly number[];
   /** Largest sum of live temporaries. */
   readonly peak: number;
-  readonly live: readonly { readonly tensor: ProgramTensor; readonly bytes: number; readonly first: number; readonly last: number }[];
+  readonly live: readonly {
+    readonly tensor: ProgramTensor;
+    readonly bytes: number;
+    readonly first: number;
+    readonly last: number;
+  }[];
 }
 
 /** Greedy by size: the largest tensors first, each at the lowest offset free during its lifetime. */
@@ -31,7 +36,12 @@ export function planMemory(program: Program, maxArena: number): Plan {
   });
   const live = program.tensors
     .filter((t) => t.home.kind === 'temp' && first.has(t.id))
-    .map((tensor) => ({ tensor, bytes: align(byteLength(tensor.type)), first: first.get(tensor.id)!, last: last.get(tensor.id)! }));
+    .map((tensor) => ({
+      tensor,
+      bytes: align(byteLength(tensor.type)),
+      first: first.get(tensor.id)!,
+      last: last.get(tensor.id)!,
+    }));
   const capacity = Math.max(maxArena, ...live.map((l) => l.bytes));
 
   const placed: { first: number; last: number; arena: number; offset: number; bytes: number }[] = [];
@@ -40,7 +50,10 @@ export function planMemory(program: Program, maxArena: number): Plan {
   for (const l of [...live].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
     let spot: Placement | null = null;
     for (let arena = 0; !spot; arena++) {
-      const offset = lowestFree(placed.filter((p) => p.arena === arena && p.first <= l.last && p.last >= l.first), l.bytes);
+      const offset = lowestFree(
+        placed.filter((p) => p.arena === arena && p.first <= l.last && p.last >= l.first),
+        l.bytes,
+      );
       if (offset + l.bytes <= capacity) spot = { arena, offset };
     }
     placed.push({ ...l, ...spot });
@@ -50,7 +63,10 @@ export function planMemory(program: Program, maxArena: number): Plan {
 
   let peak = 0;
   for (let i = 0; i < program.kernels.length; i++) {
-    peak = Math.max(peak, live.reduce((s, l) => (l.first <= i && i <= l.last ? s + l.bytes : s), 0));
+    peak = Math.max(
+      peak,
+      live.reduce((s, l) => (l.first <= i && i <= l.last ? s + l.bytes : s), 0),
+    );
   }
   return { places, arenas, peak, live };
 }
@@ -71,6 +87,7 @@ export function verifyPlan(plan: Plan): void {
     for (let j = i + 1; j < list.length; j++) {
       const [a, b] = [list[i]!, list[j]!];
       if (a.arena !== b.arena || a.last < b.first || b.last < a.first) continue;
-      if (a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes) throw new Error(`memory plan: ${a.tensor.label} and ${b.tensor.label} overlap`);
+      if (a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes)
+        throw new Error(`memory plan: ${a.tensor.label} and ${b.tensor.label} overlap`);
     }
 }

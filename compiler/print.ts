@@ -11,7 +11,9 @@ export function print(roots: Readonly<Record<string, Value>>): string {
     ids.set(n, ids.size);
     const attrs = opOf(n).print(n.attrs);
     const types = n.types.map(show).join(', ');
-    lines.push(`%${ids.get(n)} = ${n.op}${attrs ? ` ${attrs}` : ''} (${n.inputs.map(ref).join(', ')}) : ${types}${n.region ? `  # ${n.region}` : ''}`);
+    lines.push(
+      `%${ids.get(n)} = ${n.op}${attrs ? ` ${attrs}` : ''} (${n.inputs.map(ref).join(', ')}) : ${types}${n.region ? `  # ${n.region}` : ''}`,
+    );
   }
   for (const [name, v] of Object.entries(roots)) lines.push(`return ${name} = ${ref(v)}`);
   return lines.join('\n');

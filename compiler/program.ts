@@ -41,7 +41,12 @@ export class TensorTable {
     const key = `${home.kind}:${home.name}`;
     const known = this.named.get(key);
     if (known) return known;
-    const t = this.add({ id: this.list.length, type, label: home.kind === 'gradient' ? `grad.${home.name}` : home.name, home });
+    const t = this.add({
+      id: this.list.length,
+      type,
+      label: home.kind === 'gradient' ? `grad.${home.name}` : home.name,
+      home,
+    });
     this.named.set(key, t);
     return t;
   }

@@ -17,11 +17,19 @@ export function resolveSettings<S extends object>(spec: ModelSpec<S>, o: Setting
   const out: Record<string, unknown> = { ...base };
   if (o.preset !== undefined) {
     const preset = spec.presets?.[o.preset];
-    if (!preset) throw new ModelError('build-preset', `model ${spec.name} has no preset '${o.preset}'; it has: ${Object.keys(spec.presets ?? {}).join(', ') || 'none'}`);
+    if (!preset)
+      throw new ModelError(
+        'build-preset',
+        `model ${spec.name} has no preset '${o.preset}'; it has: ${Object.keys(spec.presets ?? {}).join(', ') || 'none'}`,
+      );
     Object.assign(out, preset);
   }
   for (const [key, value] of Object.entries(o.set ?? {})) {
-    if (!(key in base)) throw new ModelError('build-setting', `model ${spec.name} has no setting '${key}'${near(key, Object.keys(base))}; it has: ${Object.keys(base).join(', ')}`);
+    if (!(key in base))
+      throw new ModelError(
+        'build-setting',
+        `model ${spec.name} has no setting '${key}'${near(key, Object.keys(base))}; it has: ${Object.keys(base).join(', ')}`,
+      );
     out[key] = parse(key, value, base[key]);
   }
   if (o.size) out.size = spatial(spec.name, o.size, base.size);
@@ -36,19 +44,29 @@ function spatial(model: string, size: readonly number[], like: unknown): unknown
   if (like === undefined) throw new ModelError('build-setting', `model ${model} has no setting 'size'`);
   const three = size.length === 1 ? [size[0], size[0], size[0]] : size;
   if (!Array.isArray(like)) return three[0];
-  if (three.length !== like.length) throw new ModelError('build-setting', `--size has ${size.length} numbers; expected 1 or ${like.length}, as 64 or 64x96x64`);
+  if (three.length !== like.length)
+    throw new ModelError(
+      'build-setting',
+      `--size has ${size.length} numbers; expected 1 or ${like.length}, as 64 or 64x96x64`,
+    );
   return three;
 }
 
 function parse(key: string, value: unknown, like: unknown): unknown {
   if (typeof value !== 'string') return value;
   const bad = (expected: string): never => {
-    throw new ModelError('build-setting', `--set ${key}=${value}: expected ${expected}, such as ${key}=${Array.isArray(like) ? like.join(',') : String(like)}`);
+    throw new ModelError(
+      'build-setting',
+      `--set ${key}=${value}: expected ${expected}, such as ${key}=${Array.isArray(like) ? like.join(',') : String(like)}`,
+    );
   };
   if (typeof like === 'number') return Number.isFinite(Number(value)) && value !== '' ? Number(value) : bad('a number');
   if (typeof like === 'boolean') return value === 'true' ? true : value === 'false' ? false : bad('true or false');
   if (Array.isArray(like)) {
-    const list = value.replace(/^\[|\]$/g, '').split(/[,x]/).map((v) => v.trim());
+    const list = value
+      .replace(/^\[|\]$/g, '')
+      .split(/[,x]/)
+      .map((v) => v.trim());
     const numbers = list.map(Number);
     // an empty default does not say of what
     if (like.length === 0) return numbers.every(Number.isFinite) ? numbers : list;

@@ -6,7 +6,7 @@ import { concat } from '../dsl/ops/concat.ts';
 import type { ContractAttrs } from '../dsl/ops/contract.ts';
 import { scalarValue } from '../dsl/ops/leaf.ts';
 import { BINARY, isComparison, type MapAttrs, map, UNARY } from '../dsl/ops/map.ts';
-import { expandAs, view, viewCoords, type ViewStep } from '../dsl/ops/view.ts';
+import { expandAs, type ViewStep, view, viewCoords } from '../dsl/ops/view.ts';
 import type { BinaryOp, TensorType, UnaryOp } from '../dsl/types.ts';
 
 /** Rewrites until nothing changes (at most a few rounds). */
@@ -72,7 +72,8 @@ function productRule(n: Node): Value[] | null {
       const long = ix.terms.filter((t) => size.get(t.var)! > 1);
       const axis = typeOf(v).axes[d]!;
       if (axis.size === 1 && long.length === 0 && ix.offset === 0) v = make(view, [v], { s: 'squeeze', axis: d });
-      else if (long.length !== 1 || long[0]!.coef !== 1 || ix.offset !== 0 || axis.size !== size.get(long[0]!.var)) return null;
+      else if (long.length !== 1 || long[0]!.coef !== 1 || ix.offset !== 0 || axis.size !== size.get(long[0]!.var))
+        return null;
     }
     const names = list.flatMap((ix) => ix.terms.filter((t) => size.get(t.var)! > 1).map((t) => t.var));
     if (new Set(names).size !== names.length) return null;
@@ -88,7 +89,8 @@ function productRule(n: Node): Value[] | null {
 /** The number that a value is everywhere, or null. */
 function constantOf(v: Value): number | null {
   if (v.node.op === 'scalar') return v.node.attrs.value;
-  if (v.node.op === 'view' && v.node.attrs.s !== 'pad' && v.node.attrs.s !== 'shear') return constantOf(v.node.inputs[0]!);
+  if (v.node.op === 'view' && v.node.attrs.s !== 'pad' && v.node.attrs.s !== 'shear')
+    return constantOf(v.node.inputs[0]!);
   if (v.node.op === 'stopGradient') return constantOf(v.node.inputs[0]!);
   return null;
 }
@@ -130,7 +132,8 @@ function mapRule(n: Node): Value[] | null {
       return null;
     case 'div':
       if (c[1] === 1) return [a];
-      if (c[1] !== null && t.dtype === 'f32' && Number.isInteger(Math.log2(Math.abs(c[1]!)))) return m('mul', a, all(1 / c[1]!)[0]!);
+      if (c[1] !== null && t.dtype === 'f32' && Number.isInteger(Math.log2(Math.abs(c[1]!))))
+        return m('mul', a, all(1 / c[1]!)[0]!);
       return null;
     case 'neg':
       return a.node.op === 'map' && a.node.attrs.fn === 'neg' ? [a.node.inputs[0]!] : null;
@@ -163,7 +166,8 @@ function joinAddends(n: Node): Value[] | null {
 /** view(a) + view(b) = view(a + b): every view is linear. */
 function sameView(a: Value, b: Value): Value | null {
   const [x, y] = [a.node, b.node];
-  if (x.op !== 'view' || y.op !== 'view' || x.attrs.s === 'expand' || opOf(x).print(x.attrs) !== opOf(y).print(y.attrs)) return null;
+  if (x.op !== 'view' || y.op !== 'view' || x.attrs.s === 'expand' || opOf(x).print(x.attrs) !== opOf(y).print(y.attrs))
+    return null;
   const [u, v] = [x.inputs[0]!, y.inputs[0]!];
   // only where it brings pads together; otherwise both sides may be read elsewhere as they are
   if (u.node.op !== 'view' || v.node.op !== 'view' || !sameAxes(typeOf(u), typeOf(v))) return null;
@@ -198,7 +202,13 @@ function concatRule(n: Node): Value[] | null {
   if (n.inputs.length === 1) return [n.inputs[0]!];
   // concat of a concat along the same axis
   if (n.inputs.some((v) => v.node.op === 'concat' && v.node.attrs.axis === axis)) {
-    return [make(concat, n.inputs.flatMap((v) => (v.node.op === 'concat' && v.node.attrs.axis === axis ? v.node.inputs : [v])), { axis })];
+    return [
+      make(
+        concat,
+        n.inputs.flatMap((v) => (v.node.op === 'concat' && v.node.attrs.axis === axis ? v.node.inputs : [v])),
+        { axis },
+      ),
+    ];
   }
   // one view of every part, not along the axis: outside
   const lifted = liftView(n);
@@ -219,10 +229,17 @@ function concatRule(n: Node): Value[] | null {
 function liftView(n: Node): Value[] | null {
   const axis = n.attrs.axis as number;
   const first = n.inputs[0]!.node;
-  if (first.op !== 'view' || first.attrs.s !== 'expand' || first.attrs.axis === axis || first.attrs.to.size !== 1) return null;
-  const same = n.inputs.every((v) => v.node.op === 'view' && opOf(v.node).print(v.node.attrs) === opOf(first).print(first.attrs));
+  if (first.op !== 'view' || first.attrs.s !== 'expand' || first.attrs.axis === axis || first.attrs.to.size !== 1)
+    return null;
+  const same = n.inputs.every(
+    (v) => v.node.op === 'view' && opOf(v.node).print(v.node.attrs) === opOf(first).print(first.attrs),
+  );
   if (!same) return null;
-  const inner = make(concat, n.inputs.map((v) => v.node.inputs[0]!), { axis: axis > first.attrs.axis ? axis - 1 : axis });
+  const inner = make(
+    concat,
+    n.inputs.map((v) => v.node.inputs[0]!),
+    { axis: axis > first.attrs.axis ? axis - 1 : axis },
+  );
   return [make(view, [inner], first.attrs)];
 }
 
@@ -237,29 +254,44 @@ function viewRule(n: Node): Value[] | null {
   if (sameAxes(t, typeOf(x)) && n.attrs.s !== 'roll' && isIdentity(n)) return [x];
   // a view of a constant is the constant expanded
   const c = constantOf(x);
-  if (c !== null && n.attrs.s !== 'pad' && n.attrs.s !== 'shear' && n.attrs.s !== 'expand') return [expandAs(scalarValue(c, t.dtype), t)];
+  if (c !== null && n.attrs.s !== 'pad' && n.attrs.s !== 'shear' && n.attrs.s !== 'expand')
+    return [expandAs(scalarValue(c, t.dtype), t)];
   // two steps that undo each other
   if (x.node.op === 'view') {
     const inner = x.node.inputs[0]!;
     if (sameAxes(t, typeOf(inner)) && composedIdentity(n, x.node)) return [inner];
     if (n.attrs.s === 'rename' && x.node.attrs.s === 'rename') return [make(view, [inner], n.attrs)];
     if (n.attrs.s === 'permute' && x.node.attrs.s === 'permute') {
-      return [make(view, [inner], { s: 'permute', order: (n.attrs.order as number[]).map((i) => (x.node.attrs.order as number[])[i]!) })];
+      return [
+        make(view, [inner], {
+          s: 'permute',
+          order: (n.attrs.order as number[]).map((i) => (x.node.attrs.order as number[])[i]!),
+        }),
+      ];
     }
     if (n.attrs.s === 'slice' && x.node.attrs.s === 'slice' && n.attrs.axis === x.node.attrs.axis) {
-      return [make(view, [inner], { s: 'slice', axis: n.attrs.axis, start: n.attrs.start + x.node.attrs.start, size: n.attrs.size })];
+      return [
+        make(view, [inner], {
+          s: 'slice',
+          axis: n.attrs.axis,
+          start: n.attrs.start + x.node.attrs.start,
+          size: n.attrs.size,
+        }),
+      ];
     }
     // a slice of a pad that stays inside the original
     if (n.attrs.s === 'slice' && x.node.attrs.s === 'pad' && n.attrs.axis === x.node.attrs.axis) {
       const start = n.attrs.start - x.node.attrs.lo;
       const size = typeOf(inner).axes[n.attrs.axis]!.size;
-      if (start >= 0 && start + n.attrs.size <= size) return [make(view, [inner], { s: 'slice', axis: n.attrs.axis, start, size: n.attrs.size })];
+      if (start >= 0 && start + n.attrs.size <= size)
+        return [make(view, [inner], { s: 'slice', axis: n.attrs.axis, start, size: n.attrs.size })];
     }
   }
   return null;
 }
 
-const sameAxes = (a: TensorType, b: TensorType): boolean => a.axes.length === b.axes.length && a.axes.every((x, i) => x.name === b.axes[i]!.name && x.size === b.axes[i]!.size);
+const sameAxes = (a: TensorType, b: TensorType): boolean =>
+  a.axes.length === b.axes.length && a.axes.every((x, i) => x.name === b.axes[i]!.name && x.size === b.axes[i]!.size);
 
 function isIdentity(n: Node): boolean {
   const t = typeOf(n.inputs[0]!);
@@ -281,4 +313,3 @@ function composedIdentity(outer: Node, inner: Node): boolean {
   if (key(linear(second.coords, dims)) !== key(linear(vars, dims))) return false;
   return second.conds.length === 0;
 }
-

@@ -1,9 +1,8 @@
 // Slabs: a dispatch that would bind more of a tensor than a device allows is cut along the output's outermost axis, and
 // binds windows: the parts of its tensors that the slab's index expressions can reach.
-import { type Int, range } from '../dsl/int.ts';
+import { add, type Int, int, mul, range, variable } from '../dsl/int.ts';
 import { type Expr, substitute, walk } from '../kernels/expr.ts';
 import { type Affine, axisVar, type Kernel, type Operand } from '../kernels/ir.ts';
-import { add, int, mul, variable } from '../dsl/int.ts';
 
 export interface Slab {
   readonly first: number;
@@ -28,11 +27,16 @@ export function slabs(k: Kernel, outermost: number, maxBytes: number): Slab[] {
   for (let parts = 2; parts <= outermost; parts++) {
     const step = Math.ceil(outermost / parts);
     const list: Slab[] = [];
-    for (let first = 0; first < outermost; first += step) list.push(slab(k, uses, first, Math.min(step, outermost - first), outermost));
+    for (let first = 0; first < outermost; first += step)
+      list.push(slab(k, uses, first, Math.min(step, outermost - first), outermost));
     if (list.every((s) => s.windows.every(([lo, hi]) => hi - lo <= limit))) return list;
   }
-  const worst = slab(k, uses, 0, 1, outermost).windows.map(([lo, hi], i) => ({ label: k.bufs[i]!.label, size: (hi - lo) * 4 })).sort((a, b) => b.size - a.size)[0]!;
-  throw new SlabError(`${k.name}: even the smallest slab binds ${worst.size} bytes of ${worst.label}; the limit is ${maxBytes} bytes. Build for a device with larger bindings, or a smaller size.`);
+  const worst = slab(k, uses, 0, 1, outermost)
+    .windows.map(([lo, hi], i) => ({ label: k.bufs[i]!.label, size: (hi - lo) * 4 }))
+    .sort((a, b) => b.size - a.size)[0]!;
+  throw new SlabError(
+    `${k.name}: even the smallest slab binds ${worst.size} bytes of ${worst.label}; the limit is ${maxBytes} bytes. Build for a device with larger bindings, or a smaller size.`,
+  );
 }
 
 interface Use {
@@ -74,7 +78,8 @@ function loads(k: Kernel): Use[] {
 
 /** An operand's expression over the contract's variables. */
 function onVars(o: Operand, vars: ReadonlyMap<string, number>): Expr {
-  const at = (x: Affine): Int => x.terms.reduce((e, t) => add(e, mul(variable(t.var, vars.get(t.var) ?? 1), t.coef)), int(x.offset));
+  const at = (x: Affine): Int =>
+    x.terms.reduce((e, t) => add(e, mul(variable(t.var, vars.get(t.var) ?? 1), t.coef)), int(x.offset));
   const index = new Map(o.axes.map((x, i) => [axisVar(i), at(x)]));
   return substitute(o.value, (name) => index.get(name));
 }
@@ -92,7 +97,13 @@ function outer(k: Kernel): { name: string; stores: readonly { buf: number; inner
       return { name: k.out[0] ?? '', stores: k.stores.map((s) => ({ buf: s.buf, inner: n })) };
     }
     case 'attention':
-      return { name: 'g', stores: [{ buf: k.o, inner: k.shape.n * k.shape.h * k.shape.e }, { buf: k.lse, inner: k.shape.h * k.shape.n }] };
+      return {
+        name: 'g',
+        stores: [
+          { buf: k.o, inner: k.shape.n * k.shape.h * k.shape.e },
+          { buf: k.lse, inner: k.shape.h * k.shape.n },
+        ],
+      };
     case 'attentionGrad': {
       const { n, m, h, e } = k.shape;
       if (k.part === 'dbias') return { name: '', stores: k.outs.map((buf) => ({ buf, inner: h * n * m })) };

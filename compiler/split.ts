@@ -1,7 +1,7 @@
 // Splitting long sums into two stages, as a function of shapes alone: enough independent parts to spread over a device, a
 // fixed tree whatever the number of threads, and windows small enough to bind.
 import { attributed, make, type Node, transform, typeOf, type Value } from '../dsl/graph.ts';
-import { contract, type ContractAttrs } from '../dsl/ops/contract.ts';
+import { type ContractAttrs, contract } from '../dsl/ops/contract.ts';
 import { reduce } from '../dsl/ops/reduce.ts';
 import { view } from '../dsl/ops/view.ts';
 import { numel } from '../dsl/types.ts';
@@ -47,7 +47,14 @@ function splitReduce(n: Node): Value {
     const parts = divisor(size, Math.ceil(inner / LONG_SUM));
     if (parts < size) {
       const name = t.axes[a]!.name;
-      v = make(view, [v], { s: 'split', axis: a, into: [{ name: `${name}_part`, size: parts }, { name, size: size / parts }] });
+      v = make(view, [v], {
+        s: 'split',
+        axis: a,
+        into: [
+          { name: `${name}_part`, size: parts },
+          { name, size: size / parts },
+        ],
+      });
       const gone = axes.filter((b) => b >= a || !outer.includes(b)).map((b) => (b >= a ? b + 1 : b));
       const first = make(reduce, [v], { fn: n.attrs.fn, axes: gone });
       return splitReduce(make(reduce, [first], { fn: n.attrs.fn, axes: positions([...outer, a], gone) }).node);
@@ -62,7 +69,8 @@ function splitReduce(n: Node): Value {
 }
 
 /** Positions of `kept` axes after `gone` ones are reduced. */
-const positions = (kept: readonly number[], gone: readonly number[]): number[] => kept.map((a) => a - gone.filter((g) => g < a).length);
+const positions = (kept: readonly number[], gone: readonly number[]): number[] =>
+  kept.map((a) => a - gone.filter((g) => g < a).length);
 
 /** A small result of a very long sum (a weight's gradient): cut along the first summed axis that is shared and long. */
 function splitContract(n: Node): Value {
@@ -73,10 +81,12 @@ function splitContract(n: Node): Value {
   const out = numel(n.types[0]!);
   if (terms < 2 * SHORT_CONTRACTION || out * 2 > PART_ELEMENTS || terms < out / 16) return self;
   // only where both operands lie along the output innermost: the sum is over positions, not channels
-  const innermost = (l: ContractAttrs['a'], i: number): string | undefined => l.filter((_, d) => typeOf(n.inputs[i]!).axes[d]!.size > 1).at(-1)?.terms[0]?.var;
+  const innermost = (l: ContractAttrs['a'], i: number): string | undefined =>
+    l.filter((_, d) => typeOf(n.inputs[i]!).axes[d]!.size > 1).at(-1)?.terms[0]?.var;
   if ([at.a, at.b].some((l, i) => red.some((v) => v.name === innermost(l, i)))) return self;
   // the outermost long variable that both operands index, so that parts read disjoint slabs of both
-  const inBoth = (name: string): boolean => [at.a, at.b].every((l) => l.some((ix) => ix.terms.some((s) => s.var === name)));
+  const inBoth = (name: string): boolean =>
+    [at.a, at.b].every((l) => l.some((ix) => ix.terms.some((s) => s.var === name)));
   const cut = red.find((v) => v.size > 1 && inBoth(v.name));
   if (!cut) return self;
   const want = Math.min(Math.floor(PART_ELEMENTS / out), Math.ceil(terms / SHORT_CONTRACTION), 64);
@@ -86,9 +96,17 @@ function splitContract(n: Node): Value {
   const step = cut.size / parts;
   const name = `${cut.name}_part`;
   const index = (list: ContractAttrs['a']): ContractAttrs['a'] =>
-    list.map((ix) => ({ ...ix, terms: ix.terms.flatMap((s) => (s.var === cut.name ? [{ var: name, coef: s.coef * step }, ...(step > 1 ? [s] : [])] : [s])) }));
+    list.map((ix) => ({
+      ...ix,
+      terms: ix.terms.flatMap((s) =>
+        s.var === cut.name ? [{ var: name, coef: s.coef * step }, ...(step > 1 ? [s] : [])] : [s],
+      ),
+    }));
   const partial = make(contract, n.inputs, {
-    vars: [{ name, size: parts }, ...at.vars.flatMap((v) => (v.name === cut.name ? (step > 1 ? [{ name: v.name, size: step }] : []) : [v]))],
+    vars: [
+      { name, size: parts },
+      ...at.vars.flatMap((v) => (v.name === cut.name ? (step > 1 ? [{ name: v.name, size: step }] : []) : [v])),
+    ],
     out: [name, ...at.out],
     a: index(at.a),
     b: index(at.b),

@@ -1,9 +1,10 @@
 // Trace: from a model's functions to graphs. Each entry becomes named roots over inputs and parameters.
-import { make, resetNodes, type Value } from '../dsl/graph.ts';
+
 import { ModelError } from '../dsl/errors.ts';
+import { make, resetNodes, type Value } from '../dsl/graph.ts';
 import type { EntrySpec, ModelSpec, ScheduleSpec } from '../dsl/model.ts';
-import type { Optimizer } from '../dsl/optim.ts';
 import { input } from '../dsl/ops/leaf.ts';
+import type { Optimizer } from '../dsl/optim.ts';
 import { type ParameterInfo, tracing } from '../dsl/scope.ts';
 import { resetRandomIds, Tensor } from '../dsl/tensor.ts';
 import type { TensorType } from '../dsl/types.ts';
@@ -32,10 +33,13 @@ export function trace<S extends object>(spec: ModelSpec<S>, settings: S, only?: 
   const built = spec.build(settings);
   const names = Object.keys(built.entries);
   for (const n of only ?? []) {
-    if (!names.includes(n)) throw new ModelError('model-entry', `model ${spec.name} has no entry '${n}'; it has: ${names.join(', ')}`);
+    if (!names.includes(n))
+      throw new ModelError('model-entry', `model ${spec.name} has no entry '${n}'; it has: ${names.join(', ')}`);
   }
   const parameters: Parameters<typeof tracing>[0]['parameters'] = new Map();
-  const entries = names.filter((n) => !only || only.includes(n)).map((n) => traceEntry(n, built.entries[n]!, parameters));
+  const entries = names
+    .filter((n) => !only || only.includes(n))
+    .map((n) => traceEntry(n, built.entries[n]!, parameters));
   return {
     name: spec.name,
     settings: settings as Record<string, unknown>,
@@ -45,16 +49,30 @@ export function trace<S extends object>(spec: ModelSpec<S>, settings: S, only?: 
   };
 }
 
-function traceEntry(name: string, spec: EntrySpec, parameters: Parameters<typeof tracing>[0]['parameters']): TracedEntry {
+function traceEntry(
+  name: string,
+  spec: EntrySpec,
+  parameters: Parameters<typeof tracing>[0]['parameters'],
+): TracedEntry {
   const inputs = Object.entries(spec.inputs).map(([n, s]) => {
     const type: TensorType = { dtype: s.dtype, axes: Object.entries(s.axes).map(([a, size]) => ({ name: a, size })) };
     return { name: n, type, value: make(input, [], { name: n, type }) };
   });
-  const outputs = tracing({ parameters }, () => spec.run(Object.fromEntries(inputs.map((i) => [i.name, new Tensor(i.value)]))));
+  const outputs = tracing({ parameters }, () =>
+    spec.run(Object.fromEntries(inputs.map((i) => [i.name, new Tensor(i.value)]))),
+  );
   if (spec.loss !== undefined) {
     const loss = outputs[spec.loss];
-    if (!loss) throw new ModelError('model-loss', `entry '${name}': its loss '${spec.loss}' is not among its outputs: ${Object.keys(outputs).join(', ')}`);
-    if (loss.axes.length > 0) throw new ModelError('model-loss', `entry '${name}': its loss is ${loss}, not a scalar: reduce it (mean over all axes)`);
+    if (!loss)
+      throw new ModelError(
+        'model-loss',
+        `entry '${name}': its loss '${spec.loss}' is not among its outputs: ${Object.keys(outputs).join(', ')}`,
+      );
+    if (loss.axes.length > 0)
+      throw new ModelError(
+        'model-loss',
+        `entry '${name}': its loss is ${loss}, not a scalar: reduce it (mean over all axes)`,
+      );
   }
   return {
     name,

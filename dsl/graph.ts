@@ -32,7 +32,13 @@ export interface Op<A> {
   /** Cotangents of the inputs from those of the outputs (null: no gradient flows). Written in primitives. */
   gradient(node: Node, cotangents: readonly (Value | null)[]): readonly (Value | null)[];
   /** float64 reference. */
-  evaluate(inputs: readonly Float64Array[], types: readonly TensorType[], attrs: A, outputs: readonly TensorType[], context: EvalContext): Float64Array[];
+  evaluate(
+    inputs: readonly Float64Array[],
+    types: readonly TensorType[],
+    attrs: A,
+    outputs: readonly TensorType[],
+    context: EvalContext,
+  ): Float64Array[];
   /** Attributes as text: for printing and for recognising equal nodes. */
   print(attrs: A): string;
   /** Never merged with an equal node. */

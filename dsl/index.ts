@@ -1,6 +1,6 @@
 // The language. A model file imports from here alone.
 export { ModelError } from './errors.ts';
-export { f32, i32, type EntrySpec, type InputSpec, model, type ModelSpec, type ScheduleSpec } from './model.ts';
+export { type EntrySpec, f32, type InputSpec, i32, type ModelSpec, model, type ScheduleSpec } from './model.ts';
 export * from './nn/index.ts';
 export { adamW, type Optimizer, sgd } from './optim.ts';
 export { type Init, param, region, scope } from './scope.ts';

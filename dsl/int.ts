@@ -80,7 +80,13 @@ export function add(a: Int, b: Int): Int {
     if (td && td !== t && d.k === 'div' && td.c === t.c * c) {
       terms.delete(id);
       terms.delete(key(d));
-      return add(sum([...terms.values()].map((u) => mul(u.e, u.c)), k), mul(x, t.c));
+      return add(
+        sum(
+          [...terms.values()].map((u) => mul(u.e, u.c)),
+          k,
+        ),
+        mul(x, t.c),
+      );
     }
   }
   const list = [...terms.values()].filter((t) => t.c !== 0).map((t) => mulRaw(t.e, t.c));

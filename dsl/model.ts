@@ -37,7 +37,10 @@ export interface ModelSpec<S> {
   readonly settings: S;
   readonly presets?: Readonly<Record<string, Partial<S>>>;
   /** Entries, and the data contract the artifact carries. */
-  build(settings: S): { readonly entries: Readonly<Record<string, EntrySpec>>; readonly preprocess?: Readonly<Record<string, unknown>> };
+  build(settings: S): {
+    readonly entries: Readonly<Record<string, EntrySpec>>;
+    readonly preprocess?: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** Declares a model: the default export of a model file. */

@@ -9,11 +9,18 @@ export interface Optimizer {
   readonly lr: number;
   readonly settings: Readonly<Record<string, number>>;
   /** p, g and each state: flat [n]; lr: this step's rate; t: 1 at the first step. Returns the new p and states. */
-  update(p: Tensor, g: Tensor, states: Readonly<Record<string, Tensor>>, at: { lr: Tensor; t: Tensor }): { p: Tensor; states: Record<string, Tensor> };
+  update(
+    p: Tensor,
+    g: Tensor,
+    states: Readonly<Record<string, Tensor>>,
+    at: { lr: Tensor; t: Tensor },
+  ): { p: Tensor; states: Record<string, Tensor> };
 }
 
 /** torch.optim.AdamW (decoupled weight decay). */
-export function adamW(o: { lr?: number; betas?: readonly [number, number]; eps?: number; weightDecay?: number } = {}): Optimizer {
+export function adamW(
+  o: { lr?: number; betas?: readonly [number, number]; eps?: number; weightDecay?: number } = {},
+): Optimizer {
   const [b1, b2] = o.betas ?? [0.9, 0.999];
   const { lr = 1e-3, eps = 1e-8, weightDecay = 1e-2 } = o;
   return {

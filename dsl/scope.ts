@@ -62,8 +62,13 @@ export const fullName = (name: string): string => [...path, name].join('.');
  * A parameter. `axes` are in the checkpoint's (PyTorch's) order; `stored` is the order in memory, which is the order of
  * the tensor's axes here (channels last, output channels innermost). The same full name gives the same parameter.
  */
-export function param(name: string, axes: Readonly<Record<string, number>>, options: { init: Init; stored?: string; trainable?: boolean }): Tensor {
-  if (!trace) throw new ModelError('model-no-trace', `param '${name}' outside of a model: call it from an entry's function`);
+export function param(
+  name: string,
+  axes: Readonly<Record<string, number>>,
+  options: { init: Init; stored?: string; trainable?: boolean },
+): Tensor {
+  if (!trace)
+    throw new ModelError('model-no-trace', `param '${name}' outside of a model: call it from an entry's function`);
   const list = Object.entries(axes).map(([n, size]) => ({ name: n, size }));
   const stored = options.stored?.split(' ') ?? list.map((a) => a.name);
   const permutation = stored.map((n) => list.findIndex((a) => a.name === n));
@@ -71,11 +76,18 @@ export function param(name: string, axes: Readonly<Record<string, number>>, opti
   const known = trace.parameters.get(full);
   if (known) {
     const same = known.info.axes.length === list.length && known.info.axes.every((a, i) => a.size === list[i]!.size);
-    if (!same) throw new ModelError('model-parameter', `parameter ${full} was declared as [${known.info.axes.map((a) => a.size)}] and now as [${list.map((a) => a.size)}] (${currentRegion()}): give one of them another scope`);
+    if (!same)
+      throw new ModelError(
+        'model-parameter',
+        `parameter ${full} was declared as [${known.info.axes.map((a) => a.size)}] and now as [${list.map((a) => a.size)}] (${currentRegion()}): give one of them another scope`,
+      );
     return known.tensor;
   }
   const type = { dtype: 'f32' as const, axes: permutation.map((i) => list[i]!) };
   const t = new Tensor(make(parameter, [], { name: full, type }));
-  trace.parameters.set(full, { info: { name: full, axes: list, permutation, init: options.init, trainable: options.trainable ?? true }, tensor: t });
+  trace.parameters.set(full, {
+    info: { name: full, axes: list, permutation, init: options.init, trainable: options.trainable ?? true },
+    tensor: t,
+  });
   return t;
 }

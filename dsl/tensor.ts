@@ -7,14 +7,14 @@
 import { opError } from './errors.ts';
 import { here, make, typeOf, type Value } from './graph.ts';
 import { concat as concatOp } from './ops/concat.ts';
-import { contract, type ContractAttrs } from './ops/contract.ts';
+import { type ContractAttrs, contract } from './ops/contract.ts';
 import { gather as gatherOp } from './ops/gather.ts';
 import { iota as iotaOp, random as randomOp, scalarValue, step as stepOp } from './ops/leaf.ts';
-import { map, type MapFn } from './ops/map.ts';
+import { type MapFn, map } from './ops/map.ts';
 import { reduce } from './ops/reduce.ts';
 import { stopGradient } from './ops/stop-gradient.ts';
-import { view, type ViewStep } from './ops/view.ts';
-import { type Axis, type DType, numel, show, type StepSlot, type TensorType } from './types.ts';
+import { type ViewStep, view } from './ops/view.ts';
+import { type Axis, type DType, numel, type StepSlot, show, type TensorType } from './types.ts';
 
 export type Operand = Tensor | number;
 
@@ -50,7 +50,14 @@ export class Tensor<_Axes extends string = string> {
   /** Position of an axis, or an error that lists what there is. */
   at(name: string): number {
     const i = this.axes.findIndex((a) => a.name === name);
-    if (i < 0) throw opError('axis', { tensor: this.type }, `no axis named '${name}'`, `use one of: ${this.names.join(', ')}`, here());
+    if (i < 0)
+      throw opError(
+        'axis',
+        { tensor: this.type },
+        `no axis named '${name}'`,
+        `use one of: ${this.names.join(', ')}`,
+        here(),
+      );
     return i;
   }
 
@@ -181,7 +188,14 @@ export class Tensor<_Axes extends string = string> {
     const list = axes.split(' ');
     const at = this.at(list[0]!);
     list.forEach((n, i) => {
-      if (this.axes[at + i]?.name !== n) throw opError('merge', { tensor: this.type }, `'${axes}' are not adjacent in this order`, 'permute first', here());
+      if (this.axes[at + i]?.name !== n)
+        throw opError(
+          'merge',
+          { tensor: this.type },
+          `'${axes}' are not adjacent in this order`,
+          'permute first',
+          here(),
+        );
     });
     return this.view({ s: 'merge', axis: at, count: list.length, name });
   }
@@ -200,7 +214,11 @@ export class Tensor<_Axes extends string = string> {
   }
   /** A new axis in front of `before` (or at the end), along which nothing changes. */
   expand(name: string, size: number, before?: string): Tensor {
-    return this.view({ s: 'expand', axis: before === undefined ? this.axes.length : this.at(before), to: { name, size } });
+    return this.view({
+      s: 'expand',
+      axis: before === undefined ? this.axes.length : this.at(before),
+      to: { name, size },
+    });
   }
   squeeze(axis: string): Tensor {
     return this.view({ s: 'squeeze', axis: this.at(axis) });
@@ -216,7 +234,6 @@ export class Tensor<_Axes extends string = string> {
     return new Tensor(make(stopGradient, [this.value], null));
   }
 }
-
 
 export const tensor = (v: Value): Tensor => new Tensor(v);
 
@@ -237,26 +254,54 @@ export function uniform(axes: readonly Axis[]): Tensor {
 }
 
 export function concat(tensors: readonly Tensor[], axis: string): Tensor {
-  return new Tensor(make(concatOp, tensors.map((t) => t.value), { axis: tensors[0]!.at(axis) }));
+  return new Tensor(
+    make(
+      concatOp,
+      tensors.map((t) => t.value),
+      { axis: tensors[0]!.at(axis) },
+    ),
+  );
 }
 
 /** Rows of `table` (its first axis) by an integer tensor. */
-export const gather = (table: Tensor, index: Tensor): Tensor => new Tensor(make(gatherOp, [table.value, index.value], null));
+export const gather = (table: Tensor, index: Tensor): Tensor =>
+  new Tensor(make(gatherOp, [table.value, index.value], null));
 
-export const rawContract = (a: Tensor, b: Tensor, attrs: ContractAttrs): Tensor => new Tensor(make(contract, [a.value, b.value], attrs));
+export const rawContract = (a: Tensor, b: Tensor, attrs: ContractAttrs): Tensor =>
+  new Tensor(make(contract, [a.value, b.value], attrs));
 
 /** Sum of products over the shared axes that `out` does not name: einsum('b n c') of [b n k] and [k c]. */
 export function einsum(a: Tensor, b: Tensor, out: string): Tensor {
   const vars = new Map<string, number>();
   for (const x of [...a.axes, ...b.axes]) {
     const known = vars.get(x.name);
-    if (known !== undefined && known !== x.size) throw opError('einsum', { a: a.type, b: b.type }, `axis ${x.name} is ${known} on one side and ${x.size} on the other`, 'make the sizes equal or rename one', here());
+    if (known !== undefined && known !== x.size)
+      throw opError(
+        'einsum',
+        { a: a.type, b: b.type },
+        `axis ${x.name} is ${known} on one side and ${x.size} on the other`,
+        'make the sizes equal or rename one',
+        here(),
+      );
     vars.set(x.name, x.size);
   }
   const names = out.split(' ');
-  for (const n of names) if (!vars.has(n)) throw opError('einsum', { a: a.type, b: b.type }, `no axis named '${n}' for the output`, `use axes of the operands: ${[...vars.keys()].join(', ')}`, here());
+  for (const n of names)
+    if (!vars.has(n))
+      throw opError(
+        'einsum',
+        { a: a.type, b: b.type },
+        `no axis named '${n}' for the output`,
+        `use axes of the operands: ${[...vars.keys()].join(', ')}`,
+        here(),
+      );
   const plain = (t: Tensor) => t.axes.map((x) => ({ terms: [{ var: x.name, coef: 1 }], offset: 0 }));
-  return rawContract(a, b, { vars: [...vars].map(([name, size]) => ({ name, size })), out: names, a: plain(a), b: plain(b) });
+  return rawContract(a, b, {
+    vars: [...vars].map(([name, size]) => ({ name, size })),
+    out: names,
+    a: plain(a),
+    b: plain(b),
+  });
 }
 
 function toTensor(o: Operand, like: Operand): Tensor {
@@ -278,10 +323,25 @@ function align(op: string, a: Tensor, b: Tensor): [Tensor, Tensor] {
   for (const x of small.axes) {
     const i = large.axes.findIndex((y, k) => k >= from && y.name === x.name);
     if (i < 0) {
-      const known = large.has(x.name) ? `axis '${x.name}' stands in another order` : `axis '${x.name}' is on one side only`;
-      throw opError(op, { a: a.type, b: b.type }, known, large.has(x.name) ? 'permute one operand' : `rename or reduce '${x.name}', or expand the other operand`, here());
+      const known = large.has(x.name)
+        ? `axis '${x.name}' stands in another order`
+        : `axis '${x.name}' is on one side only`;
+      throw opError(
+        op,
+        { a: a.type, b: b.type },
+        known,
+        large.has(x.name) ? 'permute one operand' : `rename or reduce '${x.name}', or expand the other operand`,
+        here(),
+      );
     }
-    if (large.axes[i]!.size !== x.size) throw opError(op, { a: a.type, b: b.type }, `axis '${x.name}' is ${x.size} on one side and ${large.axes[i]!.size} on the other`, 'make the sizes equal (slice, pad or expand)', here());
+    if (large.axes[i]!.size !== x.size)
+      throw opError(
+        op,
+        { a: a.type, b: b.type },
+        `axis '${x.name}' is ${x.size} on one side and ${large.axes[i]!.size} on the other`,
+        'make the sizes equal (slice, pad or expand)',
+        here(),
+      );
     from = i + 1;
   }
   const e = expandTo(small, large);

@@ -22,7 +22,13 @@ export type Expr =
   | { readonly k: 'select'; readonly c: Expr; readonly a: Expr; readonly b: Expr; readonly dtype: DType }
   | { readonly k: 'cast'; readonly a: Expr; readonly dtype: DType }
   /** Bounds decide: all conditions hold ? then : else. The branch not taken is not evaluated (its addresses may be invalid). */
-  | { readonly k: 'if'; readonly conds: readonly Cond[]; readonly then: Expr; readonly else: Expr; readonly dtype: DType }
+  | {
+      readonly k: 'if';
+      readonly conds: readonly Cond[];
+      readonly then: Expr;
+      readonly else: Expr;
+      readonly dtype: DType;
+    }
   /** A loop index as a value (iota), i32. */
   | { readonly k: 'index'; readonly i: Int; readonly dtype: DType }
   | { readonly k: 'step'; readonly slot: StepSlot; readonly dtype: DType }

@@ -24,7 +24,11 @@ export interface Manifest {
     readonly functions: readonly string[];
   };
   /** What the plan needs of a WebGPU device. */
-  readonly requires: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number; readonly maxStorageBuffersPerShaderStage: number };
+  readonly requires: {
+    readonly maxBufferSize: number;
+    readonly maxStorageBufferBindingSize: number;
+    readonly maxStorageBuffersPerShaderStage: number;
+  };
   /** The data contract (spacing, orientation, intensity window, patch, overlap, classes); opaque to the runtime's core. */
   readonly preprocess: Readonly<Record<string, unknown>> | null;
   /** SHA-256 of every other file of the artifact, by relative path. */
@@ -129,7 +133,14 @@ export interface MemoryPlan {
   readonly peak: number;
   readonly allocated: number;
   /** Live intervals, for the picture: tensor label, bytes, first and last op, arena, offset (units). */
-  readonly tensors: readonly { readonly label: string; readonly bytes: number; readonly first: number; readonly last: number; readonly arena: number; readonly offset: number }[];
+  readonly tensors: readonly {
+    readonly label: string;
+    readonly bytes: number;
+    readonly first: number;
+    readonly last: number;
+    readonly arena: number;
+    readonly offset: number;
+  }[];
   readonly ops: readonly string[];
 }
 

@@ -19,12 +19,16 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, o: AttentionOptions =
     const e = q.axes[3]!.size;
     const inputs = [q, k, v, ...(o.bias ? [o.bias] : []), ...(o.groups ? [o.groups.q, o.groups.k] : [])];
     return new Tensor(
-      make(attentionOp, inputs.map((t) => t.value), {
-        scale: o.scale ?? e ** -0.5,
-        maskValue: o.groups?.maskValue ?? -100,
-        bias: o.bias !== undefined,
-        groups: o.groups !== undefined,
-      }),
+      make(
+        attentionOp,
+        inputs.map((t) => t.value),
+        {
+          scale: o.scale ?? e ** -0.5,
+          maskValue: o.groups?.maskValue ?? -100,
+          bias: o.bias !== undefined,
+          groups: o.groups !== undefined,
+        },
+      ),
     );
   });
 }

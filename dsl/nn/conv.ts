@@ -14,21 +14,32 @@ export interface ConvOptions {
 }
 
 const SPATIAL = ['d', 'h', 'w'] as const;
-const triple = (v: number | readonly [number, number, number]): readonly [number, number, number] => (typeof v === 'number' ? [v, v, v] : v);
+const triple = (v: number | readonly [number, number, number]): readonly [number, number, number] =>
+  typeof v === 'number' ? [v, v, v] : v;
 
 /** x [b d h w c] -> [b d h w c=out]; parameters `weight`, `bias` in the current scope. */
 export function conv3d(x: Tensor, out: number, o: ConvOptions): Tensor {
   return region('conv3d', () => {
     const k = triple(o.kernel);
     const s = triple(o.stride ?? 1);
-    const p = triple(o.padding ?? (k.map((n, i) => (n % 2 === 1 && s[i]! < n ? (n - 1) / 2 : 0)) as unknown as [number, number, number]));
+    const p = triple(
+      o.padding ??
+        (k.map((n, i) => (n % 2 === 1 && s[i]! < n ? (n - 1) / 2 : 0)) as unknown as [number, number, number]),
+    );
     const c = x.size('c');
     const bound = 1 / Math.sqrt(c * k[0] * k[1] * k[2]);
     const init: Init = o.init ?? { kind: 'uniform', low: -bound, high: bound };
     const w = param('weight', { o: out, c, kd: k[0], kh: k[1], kw: k[2] }, { init, stored: 'kd kh kw c o' });
-    const y = k.every((n) => n === 1) && s.every((n) => n === 1) ? pointwise(x, w) : patches(x, k, s, p) ? blockwise(x, w, k) : general(x, w, k, s, p);
+    const y =
+      k.every((n) => n === 1) && s.every((n) => n === 1)
+        ? pointwise(x, w)
+        : patches(x, k, s, p)
+          ? blockwise(x, w, k)
+          : general(x, w, k, s, p);
     const z = y.rename({ o: 'c' });
-    return o.bias === false ? z : z.add(param('bias', { c: out }, { init: { kind: 'uniform', low: -bound, high: bound } }));
+    return o.bias === false
+      ? z
+      : z.add(param('bias', { c: out }, { init: { kind: 'uniform', low: -bound, high: bound } }));
   });
 }
 
@@ -84,6 +95,8 @@ export function convTranspose3d(x: Tensor, out: number, o: { kernel: number; bia
     const w = param('weight', { c, o: out, kd: k, kh: k, kw: k }, { init, stored: 'c kd kh kw o' });
     const y = einsum(x, w, 'b d h w kd kh kw o').permute('b d kd h kh w kw o');
     const z = y.merge('d kd', 'd').merge('h kh', 'h').merge('w kw', 'w').rename({ o: 'c' });
-    return o.bias === false ? z : z.add(param('bias', { c: out }, { init: { kind: 'uniform', low: -bound, high: bound } }));
+    return o.bias === false
+      ? z
+      : z.add(param('bias', { c: out }, { init: { kind: 'uniform', low: -bound, high: bound } }));
   });
 }

@@ -21,6 +21,8 @@ export function linear(x: Tensor, out: number, o: LinearOptions = {}): Tensor {
     const w = param('weight', { out, [axis]: fanIn }, { init, stored: `${axis} out` });
     const y = einsum(x, w, [...x.names.filter((n) => n !== axis), 'out'].join(' ')).rename({ out: axis });
     if (o.bias === false) return y;
-    return y.add(param('bias', { [axis]: out }, { init: o.biasInit ?? o.init ?? { kind: 'uniform', low: -bound, high: bound } }));
+    return y.add(
+      param('bias', { [axis]: out }, { init: o.biasInit ?? o.init ?? { kind: 'uniform', low: -bound, high: bound } }),
+    );
   });
 }

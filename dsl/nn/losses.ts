@@ -15,7 +15,11 @@ export function crossEntropy(logits: Tensor, label: Tensor, o: { axis?: string; 
     const hot = oneHot(label, logits.size(axis), axis);
     const all = logits.names.join(' ');
     const logp = logSoftmax(logits, axis);
-    if (!o.weight) return logp.mul(hot).sum(all).mul(-axisSize(logits, axis) / logits.size());
+    if (!o.weight)
+      return logp
+        .mul(hot)
+        .sum(all)
+        .mul(-axisSize(logits, axis) / logits.size());
     const w = hot.mul(o.weight);
     return logp.mul(w).sum(all).div(w.sum(all)).neg();
   });
@@ -39,7 +43,12 @@ export function diceLoss(logits: Tensor, label: Tensor, o: DiceOptions = {}): Te
     const over = o.batch ? 'b d h w' : 'd h w';
     const inter = p.mul(y).sum(over);
     const total = o.squaredPred ? p.mul(p).sum(over).add(y.mul(y).sum(over)) : p.sum(over).add(y.sum(over));
-    const f = constant(1).sub(inter.mul(2).add(o.smoothNr ?? 1e-5).div(total.add(o.smoothDr ?? 1e-5)));
+    const f = constant(1).sub(
+      inter
+        .mul(2)
+        .add(o.smoothNr ?? 1e-5)
+        .div(total.add(o.smoothDr ?? 1e-5)),
+    );
     const kept = o.includeBackground === false ? f.slice('c', 1, logits.size('c') - 1) : f;
     return kept.mean(kept.names.join(' '));
   });
@@ -57,14 +66,14 @@ export const diceCELoss = (logits: Tensor, label: Tensor, o: DiceCEOptions = {})
   region('diceCELoss', () => {
     const weight = o.weightCE?.length ? vector(o.weightCE, 'c') : undefined;
     const ce = crossEntropy(logits, label, { weight });
-    return diceLoss(logits, label, o).mul(o.lambdaDice ?? 1).add(ce.mul(o.lambdaCE ?? 1));
+    return diceLoss(logits, label, o)
+      .mul(o.lambdaDice ?? 1)
+      .add(ce.mul(o.lambdaCE ?? 1));
   });
 
 /** Numbers as a tensor along one axis. */
 const vector = (values: readonly number[], axis: string): Tensor =>
-  values
-    .map((v, i) => iota(axis, values.length).eq(i).cast('f32').mul(v))
-    .reduce((a, b) => a.add(b));
+  values.map((v, i) => iota(axis, values.length).eq(i).cast('f32').mul(v)).reduce((a, b) => a.add(b));
 
 /** Mean squared and mean absolute error over all elements. */
 export const mse = (x: Tensor, y: Tensor): Tensor =>

@@ -17,7 +17,9 @@ export function layerNorm(x: Tensor, axis: string, o: { eps?: number; affine?: b
     const y = normalize(x, axis, o.eps ?? 1e-5);
     if (o.affine === false) return y;
     const n = { [axis]: x.size(axis) };
-    return y.mul(param('weight', n, { init: { kind: 'constant', value: 1 } })).add(param('bias', n, { init: { kind: 'constant', value: 0 } }));
+    return y
+      .mul(param('weight', n, { init: { kind: 'constant', value: 1 } }))
+      .add(param('bias', n, { init: { kind: 'constant', value: 0 } }));
   });
 }
 
@@ -27,6 +29,8 @@ export function instanceNorm(x: Tensor, o: { eps?: number; affine?: boolean } = 
     const y = normalize(x, 'd h w', o.eps ?? 1e-5);
     if (!o.affine) return y;
     const n = { c: x.size('c') };
-    return y.mul(param('weight', n, { init: { kind: 'constant', value: 1 } })).add(param('bias', n, { init: { kind: 'constant', value: 0 } }));
+    return y
+      .mul(param('weight', n, { init: { kind: 'constant', value: 1 } }))
+      .add(param('bias', n, { init: { kind: 'constant', value: 0 } }));
   });
 }

@@ -17,7 +17,7 @@ const padded = (g: WindowGrid, i: number): number => Math.ceil(g.dims[i]! / g.wi
 export function windowGrid(dims: readonly [number, number, number], window: number, shift: number): WindowGrid {
   const clip = (v: number) => dims.map((d) => (d <= window ? -1 : v));
   const w = clip(window).map((v, i) => (v < 0 ? dims[i]! : v)) as [number, number, number];
-  const s = clip(shift).map((v) => (v < 0 ? 0 : v)) as [number, number, number];
+  const s = clip(shift).map((v) => Math.max(v, 0)) as [number, number, number];
   return { dims, window: w, shift: s };
 }
 
@@ -29,7 +29,10 @@ export const windowPartition = (x: Tensor, g: WindowGrid): Tensor =>
   region('windowPartition', () => {
     let v = x;
     SPATIAL.forEach((a, i) => {
-      v = v.pad(a, 0, padded(g, i) - g.dims[i]!).roll(a, -g.shift[i]!).split(a, { [a]: -1, [`t${a}`]: g.window[i]! });
+      v = v
+        .pad(a, 0, padded(g, i) - g.dims[i]!)
+        .roll(a, -g.shift[i]!)
+        .split(a, { [a]: -1, [`t${a}`]: g.window[i]! });
     });
     return v.permute('b d h w td th tw c').merge('b d h w', 'g').merge('td th tw', 'n');
   });
@@ -38,7 +41,9 @@ export const windowPartition = (x: Tensor, g: WindowGrid): Tensor =>
 export const windowReverse = (x: Tensor, g: WindowGrid): Tensor =>
   region('windowReverse', () => {
     const n = SPATIAL.map((_, i) => padded(g, i) / g.window[i]!);
-    let v = x.split('g', { b: -1, d: n[0]!, h: n[1]!, w: n[2]! }).split('n', { td: g.window[0], th: g.window[1], tw: g.window[2] });
+    let v = x
+      .split('g', { b: -1, d: n[0]!, h: n[1]!, w: n[2]! })
+      .split('n', { td: g.window[0], th: g.window[1], tw: g.window[2] });
     v = v.permute('b d td h th w tw c');
     SPATIAL.forEach((a, i) => {
       v = v.merge(`${a} t${a}`, a).roll(a, g.shift[i]!).slice(a, 0, g.dims[i]!);
@@ -53,7 +58,10 @@ export const windowRegions = (g: WindowGrid, batch: number): Tensor =>
       const at = iota(a, padded(g, i));
       if (g.shift[i] === 0) return at.mul(0);
       const size = padded(g, i);
-      return at.ge(size - g.window[i]!).cast('i32').add(at.ge(size - g.shift[i]!).cast('i32'));
+      return at
+        .ge(size - g.window[i]!)
+        .cast('i32')
+        .add(at.ge(size - g.shift[i]!).cast('i32'));
     });
     let id = ids[0]!.mul(9).expand('h', padded(g, 1)).add(ids[1]!.mul(3)).expand('w', padded(g, 2)).add(ids[2]!);
     SPATIAL.forEach((a, i) => {
@@ -76,5 +84,10 @@ export const relativePositionBias = (table: Tensor, window: number, n: number): 
       const axis = v.at(`q${a}`);
       v = v.view({ s: 'shear', axis, by: v.at(`k${a}`), coef: -1, offset: window - 1, size: window });
     }
-    return v.permute(`${heads} qd qh qw kd kh kw`).merge('qd qh qw', 'n').merge('kd kh kw', 'm').slice('n', 0, n).slice('m', 0, n);
+    return v
+      .permute(`${heads} qd qh qw kd kh kw`)
+      .merge('qd qh qw', 'n')
+      .merge('kd kh kw', 'm')
+      .slice('n', 0, n)
+      .slice('m', 0, n);
   });

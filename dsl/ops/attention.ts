@@ -1,7 +1,7 @@
 // attention: softmax(scale q kᵀ + bias + mask) v, per group and head, whose scores no target ever stores.
 //   q [g,n,h,e]; k, v [g,m,h,e]; bias [h,n,m] or none; group ids gq [g,n], gk [g,m] (i32) or none: where they differ
 //   maskValue is added. Outputs o [g,n,h,e] and lse [g,h,n], the log of the sum of exponentials.
-import { defineOp, make, type Value, type Op } from '../graph.ts';
+import { defineOp, make, type Op, type Value } from '../graph.ts';
 import { type Axis, numel, type TensorType } from '../types.ts';
 import { map } from './map.ts';
 import { reduce } from './reduce.ts';
@@ -37,20 +37,30 @@ export const attention: Op<AttentionAttrs> = defineOp<AttentionAttrs>({
   name: 'attention',
   infer(inputs, a, fail) {
     const { end, bias, gq } = operands(a);
-    if (inputs.length !== end || inputs[0]!.axes.length !== 4) fail('attention: q, k, v are [group, token, head, channel]', 'split the channels into heads first');
+    if (inputs.length !== end || inputs[0]!.axes.length !== 4)
+      fail('attention: q, k, v are [group, token, head, channel]', 'split the channels into heads first');
     const { g, n, h, m } = dims(inputs);
     const k = inputs[1]!.axes;
-    if (k[0]!.size !== g.size || k[2]!.size !== h.size || k[3]!.size !== inputs[0]!.axes[3]!.size) fail('attention: q and k differ in groups, heads or channels', 'make them agree');
-    if (bias > 0 && [h, n, m].some((x, i) => x.size !== inputs[bias]!.axes[i]!.size)) fail('attention: bias is [head, query, key]', 'permute or slice the bias');
-    if (gq > 0 && (inputs[gq]!.axes[0]!.size !== g.size || inputs[gq]!.axes[1]!.size !== n.size)) fail('attention: group ids are [group, token]', 'expand them over the batch');
-    return [{ dtype: 'f32', axes: inputs[0]!.axes }, { dtype: 'f32', axes: [g, h, n] }];
+    if (k[0]!.size !== g.size || k[2]!.size !== h.size || k[3]!.size !== inputs[0]!.axes[3]!.size)
+      fail('attention: q and k differ in groups, heads or channels', 'make them agree');
+    if (bias > 0 && [h, n, m].some((x, i) => x.size !== inputs[bias]!.axes[i]!.size))
+      fail('attention: bias is [head, query, key]', 'permute or slice the bias');
+    if (gq > 0 && (inputs[gq]!.axes[0]!.size !== g.size || inputs[gq]!.axes[1]!.size !== n.size))
+      fail('attention: group ids are [group, token]', 'expand them over the batch');
+    return [
+      { dtype: 'f32', axes: inputs[0]!.axes },
+      { dtype: 'f32', axes: [g, h, n] },
+    ];
   },
   gradient(node, [dO, dlse]) {
     if (dlse) throw new Error('attention: the log-sum-exp has no gradient of its own');
     if (!dO) return node.inputs.map(() => null);
     const a = node.attrs as AttentionAttrs;
     const o: Value = { node, out: 0 };
-    const delta = make(view, [make(reduce, [make(map, [dO, o], { fn: 'mul' })], { fn: 'sum', axes: [3] })], { s: 'permute', order: [0, 2, 1] });
+    const delta = make(view, [make(reduce, [make(map, [dO, o], { fn: 'mul' })], { fn: 'sum', axes: [3] })], {
+      s: 'permute',
+      order: [0, 2, 1],
+    });
     const inputs = [...node.inputs, dO, { node, out: 1 }, delta];
     const g = make(attentionGrad, inputs, a).node;
     const back: (Value | null)[] = [0, 1, 2].map((out) => ({ node: g, out }));
@@ -69,7 +79,9 @@ export const attention: Op<AttentionAttrs> = defineOp<AttentionAttrs>({
           lse[(G * h.size + H) * n.size + i] = l;
           for (let j = 0; j < m.size; j++) {
             const w = Math.exp(p[j]! - l);
-            for (let c = 0; c < e.size; c++) o[((G * n.size + i) * h.size + H) * e.size + c]! += w * inputs[2]![((G * m.size + j) * h.size + H) * e.size + c]!;
+            for (let c = 0; c < e.size; c++)
+              o[((G * n.size + i) * h.size + H) * e.size + c]! +=
+                w * inputs[2]![((G * m.size + j) * h.size + H) * e.size + c]!;
           }
         }
     return [o, lse];
@@ -123,13 +135,24 @@ export const attentionGrad: Op<AttentionAttrs> = defineOp<AttentionAttrs>({
 });
 
 /** Fills s with the scores of one query and returns their log-sum-exp. */
-function scores(inputs: readonly Float64Array[], types: readonly TensorType[], a: AttentionAttrs, G: number, H: number, i: number, s: Float64Array): number {
+function scores(
+  inputs: readonly Float64Array[],
+  types: readonly TensorType[],
+  a: AttentionAttrs,
+  G: number,
+  H: number,
+  i: number,
+  s: Float64Array,
+): number {
   const { n, h, e, m } = dims(types);
   const { bias, gq, gk } = operands(a);
   let top = -Infinity;
   for (let j = 0; j < m.size; j++) {
     let d = 0;
-    for (let c = 0; c < e.size; c++) d += inputs[0]![((G * n.size + i) * h.size + H) * e.size + c]! * inputs[1]![((G * m.size + j) * h.size + H) * e.size + c]!;
+    for (let c = 0; c < e.size; c++)
+      d +=
+        inputs[0]![((G * n.size + i) * h.size + H) * e.size + c]! *
+        inputs[1]![((G * m.size + j) * h.size + H) * e.size + c]!;
     d *= a.scale;
     if (bias > 0) d += inputs[bias]![(H * n.size + i) * m.size + j]!;
     if (gq > 0 && inputs[gq]![G * n.size + i] !== inputs[gk]![G * m.size + j]) d += a.maskValue;
@@ -144,4 +167,3 @@ function scores(inputs: readonly Float64Array[], types: readonly TensorType[], a
 function printAttrs(a: AttentionAttrs): string {
   return `scale ${a.scale}${a.bias ? ' bias' : ''}${a.groups ? ` groups ${a.maskValue}` : ''}`;
 }
-

@@ -1,5 +1,5 @@
 // concat: several tensors side by side along one axis. Consumers read through it by the coordinate; nothing is copied.
-import { defineOp, make, typeOf, type Value, type Op } from '../graph.ts';
+import { defineOp, make, type Op, typeOf, type Value } from '../graph.ts';
 import { numel } from '../types.ts';
 import { view } from './view.ts';
 
@@ -13,7 +13,10 @@ export const concat: Op<ConcatAttrs> = defineOp<ConcatAttrs>({
     const first = inputs[0]!;
     let size = 0;
     for (const t of inputs) {
-      const same = t.dtype === first.dtype && t.axes.length === first.axes.length && t.axes.every((a, i) => a.name === first.axes[i]!.name && (i === axis || a.size === first.axes[i]!.size));
+      const same =
+        t.dtype === first.dtype &&
+        t.axes.length === first.axes.length &&
+        t.axes.every((a, i) => a.name === first.axes[i]!.name && (i === axis || a.size === first.axes[i]!.size));
       if (!same) fail('concat: the other axes differ', 'make axis names and sizes agree but for the concatenated one');
       size += t.axes[axis]!.size;
     }

@@ -2,11 +2,11 @@
 // convolution and all their gradients are contracts; so is the gradient of a contract.
 //
 //   out[o…] = sum over the other variables of a[affine(vars)] * b[affine(vars)]
-import { defineOp, make, typeOf, type Value, type Op } from '../graph.ts';
+import { defineOp, make, type Op, typeOf, type Value } from '../graph.ts';
 import { type Axis, numel, type TensorType } from '../types.ts';
 import { concat } from './concat.ts';
 import { scalarValue } from './leaf.ts';
-import { expandAs, view, type ViewStep } from './view.ts';
+import { expandAs, type ViewStep, view } from './view.ts';
 
 export interface AffineIndex {
   readonly terms: readonly { readonly var: string; readonly coef: number }[];
@@ -24,10 +24,12 @@ export const plain = (name: string): AffineIndex => ({ terms: [{ var: name, coef
 export const contract: Op<ContractAttrs> = defineOp<ContractAttrs>({
   name: 'contract',
   infer([a, b], at, fail) {
-    if (a!.axes.length !== at.a.length || b!.axes.length !== at.b.length) fail('contract: one index per operand axis', 'give an index for every axis');
+    if (a!.axes.length !== at.a.length || b!.axes.length !== at.b.length)
+      fail('contract: one index per operand axis', 'give an index for every axis');
     if (a!.dtype !== 'f32' || b!.dtype !== 'f32') fail('contract: operands are f32', 'cast first');
     const size = new Map(at.vars.map((v) => [v.name, v.size]));
-    for (const ix of [...at.a, ...at.b]) for (const t of ix.terms) if (!size.has(t.var)) fail(`contract: unknown variable ${t.var}`, 'list it in vars');
+    for (const ix of [...at.a, ...at.b])
+      for (const t of ix.terms) if (!size.has(t.var)) fail(`contract: unknown variable ${t.var}`, 'list it in vars');
     return [{ dtype: 'f32', axes: at.out.map((n) => ({ name: n, size: size.get(n)! })) }];
   },
   gradient(node, [dy]) {
@@ -60,13 +62,24 @@ export const contract: Op<ContractAttrs> = defineOp<ContractAttrs>({
   },
   print(at) {
     const ix = (list: readonly AffineIndex[]): string =>
-      list.map((l) => [...l.terms.map((t) => (t.coef === 1 ? t.var : `${t.coef}${t.var}`)), ...(l.offset ? [String(l.offset)] : [])].join('+')).join(',');
+      list
+        .map((l) =>
+          [
+            ...l.terms.map((t) => (t.coef === 1 ? t.var : `${t.coef}${t.var}`)),
+            ...(l.offset ? [String(l.offset)] : []),
+          ].join('+'),
+        )
+        .join(',');
     return `[${at.out.join(' ')}] = a[${ix(at.a)}] b[${ix(at.b)}] over ${at.vars.map((v) => `${v.name}=${v.size}`).join(' ')}`;
   },
 });
 
 function compile(list: readonly AffineIndex[], t: TensorType, vars: readonly Axis[]): (index: Int32Array) => number {
-  const dims = list.map((l, i) => ({ size: t.axes[i]!.size, offset: l.offset, terms: l.terms.map((x) => ({ at: vars.findIndex((v) => v.name === x.var), coef: x.coef })) }));
+  const dims = list.map((l, i) => ({
+    size: t.axes[i]!.size,
+    offset: l.offset,
+    terms: l.terms.map((x) => ({ at: vars.findIndex((v) => v.name === x.var), coef: x.coef })),
+  }));
   return (index) => {
     let at = 0;
     for (const d of dims) {
@@ -102,7 +115,14 @@ function operandGradient(inputs: readonly Value[], at: ContractAttrs, dy: Value,
     const i = strided[depth]!;
     const stride = strideOf(mine[i]!, solvedVar.get(i)!);
     const parts: Value[] = [];
-    for (let r = 0; r < stride; r++) parts.push(make(view, [build([...residues, r])], { s: 'expand', axis: i + 1, to: { name: `${tx.axes[i]!.name}_residue`, size: 1 } }));
+    for (let r = 0; r < stride; r++)
+      parts.push(
+        make(view, [build([...residues, r])], {
+          s: 'expand',
+          axis: i + 1,
+          to: { name: `${tx.axes[i]!.name}_residue`, size: 1 },
+        }),
+      );
     const joined = make(concat, parts, { axis: i + 1 });
     const merged = make(view, [joined], { s: 'merge', axis: i, count: 2, name: typeOf(joined).axes[i]!.name });
     return cut(merged, i, tx.axes[i]!.size);
@@ -125,7 +145,10 @@ function operandGradient(inputs: readonly Value[], at: ContractAttrs, dy: Value,
       const name = `${tx.axes[i]!.name}'`;
       if (s === 1) {
         outVars.push({ name, size: tx.axes[i]!.size });
-        solves.set(o, { terms: [{ var: name, coef: 1 }, ...rest.map((t) => ({ var: t.var, coef: -t.coef }))], offset: -ix.offset });
+        solves.set(o, {
+          terms: [{ var: name, coef: 1 }, ...rest.map((t) => ({ var: t.var, coef: -t.coef }))],
+          offset: -ix.offset,
+        });
         continue;
       }
       // x = s q + r and x = s o + c k + offset: of k only k0, k0 + s, … remain
@@ -137,15 +160,25 @@ function operandGradient(inputs: readonly Value[], at: ContractAttrs, dy: Value,
       while (k0 < Math.min(s, taps) && mod(r - ix.offset - c * k0, s) !== 0) k0++;
       if (k0 >= Math.min(s, taps)) return zeros(tx, strided, mine, solvedVar);
       const count = Math.ceil((taps - k0) / s);
-      const axis = theirs.findIndex((t) => t.terms.length === 1 && t.terms[0]!.var === k && t.terms[0]!.coef === 1 && t.offset === 0);
+      const axis = theirs.findIndex(
+        (t) => t.terms.length === 1 && t.terms[0]!.var === k && t.terms[0]!.coef === 1 && t.offset === 0,
+      );
       if (axis < 0) throw new Error('contract gradient: taps must be a plain axis of the other operand');
       other = everyNth(other, axis, k0, s, count);
       size.set(k, count);
       outVars.push({ name, size: Math.ceil(tx.axes[i]!.size / s) });
-      solves.set(o, { terms: [{ var: name, coef: 1 }, { var: k, coef: -c }], offset: (r - ix.offset - c * k0) / s });
+      solves.set(o, {
+        terms: [
+          { var: name, coef: 1 },
+          { var: k, coef: -c },
+        ],
+        offset: (r - ix.offset - c * k0) / s,
+      });
     }
     const dyIndex = at.out.map((o) => solves.get(o) ?? plain(o));
-    const red = at.vars.filter((v) => !solves.has(v.name) && !outVars.some((w) => w.name === v.name)).map((v) => ({ name: v.name, size: size.get(v.name)! }));
+    const red = at.vars
+      .filter((v) => !solves.has(v.name) && !outVars.some((w) => w.name === v.name))
+      .map((v) => ({ name: v.name, size: size.get(v.name)! }));
     const operands = which === 0 ? [dy, other] : [other, dy];
     const g = make(contract, operands, {
       vars: [...outVars, ...red],
@@ -163,8 +196,16 @@ const mod = (a: number, c: number): number => ((a % c) + c) % c;
 const sizeOf = (at: ContractAttrs, name: string): number => at.vars.find((v) => v.name === name)!.size;
 const strideOf = (ix: AffineIndex, v: string): number => ix.terms.find((t) => t.var === v)!.coef;
 
-function zeros(tx: TensorType, strided: readonly number[], mine: readonly AffineIndex[], solved: ReadonlyMap<number, string>): Value {
-  const axes = tx.axes.map((a, i) => ({ name: solved.has(i) ? `${a.name}'` : mine[i]!.terms[0]!.var, size: strided.includes(i) ? Math.ceil(a.size / strideOf(mine[i]!, solved.get(i)!)) : a.size }));
+function zeros(
+  tx: TensorType,
+  strided: readonly number[],
+  mine: readonly AffineIndex[],
+  solved: ReadonlyMap<number, string>,
+): Value {
+  const axes = tx.axes.map((a, i) => ({
+    name: solved.has(i) ? `${a.name}'` : mine[i]!.terms[0]!.var,
+    size: strided.includes(i) ? Math.ceil(a.size / strideOf(mine[i]!, solved.get(i)!)) : a.size,
+  }));
   return expandAs(scalarValue(0), { dtype: 'f32', axes });
 }
 
@@ -181,7 +222,14 @@ function everyNth(v: Value, axis: number, start: number, n: number, count: numbe
   const have = a.size - start;
   if (have < whole) w = step(w, { s: 'pad', axis, lo: 0, hi: whole - have });
   if (have > whole) w = step(w, { s: 'slice', axis, start: 0, size: whole });
-  w = step(w, { s: 'split', axis, into: [{ name: a.name, size: count }, { name: `${a.name}_of`, size: n }] });
+  w = step(w, {
+    s: 'split',
+    axis,
+    into: [
+      { name: a.name, size: count },
+      { name: `${a.name}_of`, size: n },
+    ],
+  });
   w = step(w, { s: 'slice', axis: axis + 1, start: 0, size: 1 });
   return step(w, { s: 'squeeze', axis: axis + 1 });
 }

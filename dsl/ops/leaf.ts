@@ -1,5 +1,5 @@
 // Leaves: where values come from. None has inputs.
-import { defineOp, make, type Value, type Op } from '../graph.ts';
+import { defineOp, make, type Op, type Value } from '../graph.ts';
 import { type Axis, type DType, numel, STEP_SLOTS, type StepSlot, type TensorType } from '../types.ts';
 
 export interface InputAttrs {
@@ -40,7 +40,10 @@ export const arena: Op<InputAttrs> = defineOp<InputAttrs>({
 });
 
 /** One number, of no axes. */
-export const scalar: Op<{ readonly value: number; readonly dtype: DType }> = defineOp<{ readonly value: number; readonly dtype: DType }>({
+export const scalar: Op<{ readonly value: number; readonly dtype: DType }> = defineOp<{
+  readonly value: number;
+  readonly dtype: DType;
+}>({
   name: 'scalar',
   infer: (_, a) => [{ dtype: a.dtype, axes: [] }],
   gradient: () => [],
@@ -70,14 +73,21 @@ export const step: Op<{ readonly slot: StepSlot }> = defineOp<{ readonly slot: S
  * Uniform numbers in [0, 1) with 24 bits, from Threefry-2x32 with 20 rounds: key (seedLo ^ id, seedHi ^ step), counter
  * (logical index, microstep). Two nodes of the same id are the same numbers, so recomputation repeats them.
  */
-export const random: Op<{ readonly id: number; readonly axes: readonly Axis[] }> = defineOp<{ readonly id: number; readonly axes: readonly Axis[] }>({
+export const random: Op<{ readonly id: number; readonly axes: readonly Axis[] }> = defineOp<{
+  readonly id: number;
+  readonly axes: readonly Axis[];
+}>({
   name: 'random',
   infer: (_, a) => [{ dtype: 'f32', axes: a.axes }],
   gradient: () => [],
   evaluate: (_, __, a, outs, c) => {
     const s = c.step;
     const n = numel(outs[0]!);
-    return [Float64Array.from({ length: n }, (_, i) => uniform(((s.seedLo ?? 0) ^ a.id) >>> 0, ((s.seedHi ?? 0) ^ (s.step ?? 0)) >>> 0, i, s.microstep ?? 0))];
+    return [
+      Float64Array.from({ length: n }, (_, i) =>
+        uniform(((s.seedLo ?? 0) ^ a.id) >>> 0, ((s.seedHi ?? 0) ^ (s.step ?? 0)) >>> 0, i, s.microstep ?? 0),
+      ),
+    ];
   },
   print: (a) => `${a.id} ${a.axes.map((x) => `${x.name}=${x.size}`).join(' ')}`,
 });

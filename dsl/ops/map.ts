@@ -1,6 +1,6 @@
 // map: one scalar function applied at every element. Inputs have the output's axes (broadcasting is a view). The table
 // below is all there is to elementwise arithmetic: the function, its type and its gradient.
-import { defineOp, make, type Value, type Op } from '../graph.ts';
+import { defineOp, make, type Op, type Value } from '../graph.ts';
 import type { BinaryOp, DType, TensorType, UnaryOp } from '../types.ts';
 import { scalarValue } from './leaf.ts';
 import { expandAs } from './view.ts';
@@ -18,10 +18,13 @@ const arity = (fn: MapFn): number => (fn === 'select' ? 3 : fn in UNARY || fn ==
 export const map: Op<MapAttrs> = defineOp<MapAttrs>({
   name: 'map',
   infer(inputs, { fn, dtype }, fail) {
-    if (inputs.length !== arity(fn)) fail(`${fn} takes ${arity(fn)} operands, found ${inputs.length}`, 'give the right number of operands');
+    if (inputs.length !== arity(fn))
+      fail(`${fn} takes ${arity(fn)} operands, found ${inputs.length}`, 'give the right number of operands');
     const like = inputs[inputs.length - 1]!;
     for (const t of inputs) {
-      const same = t.axes.length === like.axes.length && t.axes.every((a, i) => a.name === like.axes[i]!.name && a.size === like.axes[i]!.size);
+      const same =
+        t.axes.length === like.axes.length &&
+        t.axes.every((a, i) => a.name === like.axes[i]!.name && a.size === like.axes[i]!.size);
       if (!same) fail(`${fn} needs equal axes`, 'rename or expand an operand so that axis names and sizes agree');
     }
     const operands = fn === 'select' ? inputs.slice(1) : inputs;

@@ -1,8 +1,8 @@
 // reduce: sum, max, min or argmax over axes.
-import { defineOp, make, typeOf, type Value, type Op } from '../graph.ts';
+import { defineOp, make, type Op, typeOf, type Value } from '../graph.ts';
 import { numel, type TensorType } from '../types.ts';
-import { map } from './map.ts';
 import { scalarValue } from './leaf.ts';
+import { map } from './map.ts';
 import { expandAs, view } from './view.ts';
 
 export interface ReduceAttrs {
@@ -14,7 +14,8 @@ export interface ReduceAttrs {
 export const reduce: Op<ReduceAttrs> = defineOp<ReduceAttrs>({
   name: 'reduce',
   infer([t], { fn, axes }, fail) {
-    if (axes.length === 0 || axes.some((a) => a < 0 || a >= t!.axes.length)) fail('reduce: no such axis', 'name axes of the tensor');
+    if (axes.length === 0 || axes.some((a) => a < 0 || a >= t!.axes.length))
+      fail('reduce: no such axis', 'name axes of the tensor');
     if (fn === 'argmax' && axes.length !== 1) fail('argmax takes one axis', 'merge the axes first');
     return [{ dtype: fn === 'argmax' ? 'i32' : t!.dtype, axes: t!.axes.filter((_, i) => !axes.includes(i)) }];
   },

@@ -1,6 +1,6 @@
 // view: another way to read the same elements. One step per node; the compiler composes the steps into index arithmetic and
 // copies nothing. Steps with a hole (pad, shear) read zero outside.
-import { defineOp, make, type Value, type Op } from '../graph.ts';
+import { defineOp, make, type Op, type Value } from '../graph.ts';
 import { add, type Cond, div, type Int, int, mul, rem, sub, variable } from '../int.ts';
 import { type Axis, numel, type TensorType } from '../types.ts';
 import { reduce } from './reduce.ts';
@@ -22,7 +22,14 @@ export type ViewStep =
   | { readonly s: 'squeeze'; readonly axis: number }
   | { readonly s: 'rename'; readonly names: readonly string[] }
   /** out[…i…j…] = in[…(i + coef*j + offset)…j…], zero outside; axis i gets `size`. Diagonals, relative positions. */
-  | { readonly s: 'shear'; readonly axis: number; readonly by: number; readonly coef: number; readonly offset: number; readonly size: number };
+  | {
+      readonly s: 'shear';
+      readonly axis: number;
+      readonly by: number;
+      readonly coef: number;
+      readonly offset: number;
+      readonly size: number;
+    };
 
 export const view: Op<ViewStep> = defineOp<ViewStep>({
   name: 'view',
@@ -86,7 +93,11 @@ function viewAxes(t: TensorType, st: ViewStep, fail: (problem: string, fix: stri
   switch (st.s) {
     case 'split': {
       const n = st.into.reduce((p, a) => p * a.size, 1);
-      if (n !== at!.size) fail(`split: ${at!.name}=${at!.size} is not ${st.into.map((a) => `${a.name}=${a.size}`).join(' × ')}`, 'pad the axis first or choose sizes whose product is its size');
+      if (n !== at!.size)
+        fail(
+          `split: ${at!.name}=${at!.size} is not ${st.into.map((a) => `${a.name}=${a.size}`).join(' × ')}`,
+          'pad the axis first or choose sizes whose product is its size',
+        );
       axes.splice(st.axis, 1, ...st.into);
       break;
     }
@@ -96,10 +107,12 @@ function viewAxes(t: TensorType, st: ViewStep, fail: (problem: string, fix: stri
       break;
     }
     case 'permute':
-      if ([...st.order].sort((a, b) => a - b).some((v, i) => v !== i) || st.order.length !== axes.length) fail('permute: not a permutation of the axes', 'list every axis once');
+      if ([...st.order].sort((a, b) => a - b).some((v, i) => v !== i) || st.order.length !== axes.length)
+        fail('permute: not a permutation of the axes', 'list every axis once');
       return st.order.map((i) => axes[i]!);
     case 'slice':
-      if (st.start < 0 || st.size < 1 || st.start + st.size > at!.size) fail(`slice: ${st.start} … ${st.start + st.size} of ${at!.name}=${at!.size}`, 'stay inside the axis');
+      if (st.start < 0 || st.size < 1 || st.start + st.size > at!.size)
+        fail(`slice: ${st.start} … ${st.start + st.size} of ${at!.name}=${at!.size}`, 'stay inside the axis');
       axes[st.axis] = { name: at!.name, size: st.size };
       break;
     case 'pad':
@@ -208,7 +221,14 @@ function adjoint(t: TensorType, st: ViewStep, dy: Value): Value {
     case 'rename':
       return v({ s: 'rename', names: t.axes.map((a) => a.name) });
     case 'shear':
-      return v({ s: 'shear', axis: st.axis, by: st.by, coef: -st.coef, offset: -st.offset, size: t.axes[st.axis]!.size });
+      return v({
+        s: 'shear',
+        axis: st.axis,
+        by: st.by,
+        coef: -st.coef,
+        offset: -st.offset,
+        size: t.axes[st.axis]!.size,
+      });
   }
 }
 

@@ -93,11 +93,11 @@ export class Fn {
     this.once.set(key, n);
     return n;
   }
-  /** An integer constant: 0, 1 and -1 stay literal, the rest are parameter words. */
-  int(v: number): string {
+  /** An integer constant: 0, 1 and -1 stay literal, the rest are parameter words, one for each place (or `id`). */
+  int(v: number, id = this.name('key')): string {
     if (v === 0 || v === 1) return `${v}`;
     if (v === -1) return '(-1)';
-    return this.hoist(this.name('key'), 'i32', () => `load<i32>(p, ${this.emitter.word(v)})`, 'c');
+    return this.hoist(id, 'i32', () => `load<i32>(p, ${this.emitter.word(v)})`, 'c');
   }
   /** An f32 constant. */
   f32(v: number): string {

@@ -1,15 +1,23 @@
 // Index expressions in AssemblyScript: i32 arithmetic over locals, and vectors of four consecutive values.
-import { type Cond, coefficient, type Int, int, range, substitute, usesVar } from '../int.ts';
+import { type Cond, coefficient, type Int, int, key, range, substitute, usesVar } from '../int.ts';
 import type { LoopVar } from '../ir.ts';
 import { EmitError, type Fn } from './emitter.ts';
 
 /** AssemblyScript i32 expressions for the loop variables in scope. */
 export type Scope = ReadonlyMap<string, string>;
 
+/** The expression's AssemblyScript. Printed again in the same function, it uses the same parameter words. */
 export function printInt(fn: Fn, e: Int, scope: Scope): string {
+  if (e.k === 'const') return fn.int(e.v);
+  let place = 0;
+  const id = key(e);
+  return print(fn, e, scope, (v) => fn.int(v, `${id}#${place++}`));
+}
+
+function print(fn: Fn, e: Int, scope: Scope, constant: (v: number) => string): string {
   switch (e.k) {
     case 'const':
-      return fn.int(e.v);
+      return constant(e.v);
     case 'var': {
       const name = scope.get(e.name);
       if (name === undefined) {
@@ -21,13 +29,15 @@ export function printInt(fn: Fn, e: Int, scope: Scope): string {
       return name;
     }
     case 'add':
-      return `(${printInt(fn, e.a, scope)} + ${printInt(fn, e.b, scope)})`;
+      return `(${print(fn, e.a, scope, constant)} + ${print(fn, e.b, scope, constant)})`;
     case 'mul':
-      return e.c === -1 ? `(-${printInt(fn, e.a, scope)})` : `(${printInt(fn, e.a, scope)} * ${fn.int(e.c)})`;
+      return e.c === -1
+        ? `(-${print(fn, e.a, scope, constant)})`
+        : `(${print(fn, e.a, scope, constant)} * ${constant(e.c)})`;
     case 'div':
     case 'mod': {
-      const a = printInt(fn, e.a, scope);
-      const c = fn.int(e.c);
+      const a = print(fn, e.a, scope, constant);
+      const c = constant(e.c);
       // Unsigned division needs no test for overflow.
       if (range(e.a)[0] >= 0) return `<i32>(<u32>${a} ${e.k === 'div' ? '/' : '%'} <u32>${c})`;
       return `${e.k === 'div' ? 'floorDiv' : 'floorMod'}(${a}, ${c})`;
@@ -58,8 +68,8 @@ export function printCond(fn: Fn, c: Cond, scope: Scope): string {
   const [lo, hi] = range(c.e);
   const e = printInt(fn, c.e, scope);
   const tests: string[] = [];
-  if (lo < c.lo) tests.push(`${e} >= ${fn.int(c.lo)}`);
-  if (hi >= c.hi) tests.push(`${e} < ${fn.int(c.hi)}`);
+  if (lo < c.lo) tests.push(`${e} >= ${fn.int(c.lo, `${key(c.e)}>=${c.lo}`)}`);
+  if (hi >= c.hi) tests.push(`${e} < ${fn.int(c.hi, `${key(c.e)}<${c.hi}`)}`);
   return tests.length === 0 ? 'true' : tests.join(' && ');
 }
 

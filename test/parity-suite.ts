@@ -1,0 +1,33 @@
+// The parity cases that every run of the tests checks, as uvu tests for one target; test/parity-matrix.ts runs all goldens.
+import type { Test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { OpenOptions } from '../runtime/index.ts';
+import { loadGolden } from './golden.ts';
+import { buildFor, parity } from './parity.ts';
+
+/** Golden, and what of it. */
+export const CASES: readonly (readonly [golden: string, what: 'forward' | 'gradients'])[] = [
+  ['f12-64-v1-merging-slope1', 'gradients'],
+  ['f12-64-v1-merging', 'gradients'],
+  ['f12-64-v2-legacy', 'gradients'],
+  ['f24-64-v1-merging', 'gradients'],
+];
+
+export function parityTests(test: Test, target: 'wasm' | 'webgpu', options: Omit<OpenOptions, 'device'> = {}): void {
+  for (const [name, what] of CASES) {
+    test(`${name}: logits${what === 'gradients' ? ', loss and all gradients' : ''}`, async () => {
+      const golden = loadGolden(`swinunetr/${name}`);
+      const forward = what === 'forward';
+      const built = await buildFor(golden.config, {
+        targets: [target],
+        verify: true,
+        ...(forward ? { entries: ['logits'] } : {}),
+      });
+      const r = await parity(golden, built, { device: target, ...options }, forward);
+      console.log(
+        `\n${name}: logits ${r.logits.toExponential(1)}, worst gradient ${r.gradient.toExponential(1)} ${r.worst}; forward ${(r.ms.forward / 1000).toFixed(1)} s, with gradients ${(r.ms.grad / 1000).toFixed(1)} s`,
+      );
+      assert.equal(r.failures, []);
+    });
+  }
+}
