@@ -80,10 +80,11 @@ function splitContract(n: Node): Value {
   const terms = red.reduce((p, v) => p * v.size, 1);
   const out = numel(n.types[0]!);
   if (terms < 2 * SHORT_CONTRACTION || out * 2 > PART_ELEMENTS || terms < out / 16) return self;
-  // only where both operands lie along the output innermost: the sum is over positions, not channels
+  // only where both operands lie along the output innermost: the sum is over positions, not channels. A single-channel
+  // operand has no channel axis; there the sum is far longer than the result.
   const innermost = (l: ContractAttrs['a'], i: number): string | undefined =>
     l.filter((_, d) => typeOf(n.inputs[i]!).axes[d]!.size > 1).at(-1)?.terms[0]?.var;
-  if ([at.a, at.b].some((l, i) => red.some((v) => v.name === innermost(l, i)))) return self;
+  if (terms < 16 * out && [at.a, at.b].some((l, i) => red.some((v) => v.name === innermost(l, i)))) return self;
   // the outermost long variable that both operands index, so that parts read disjoint slabs of both
   const inBoth = (name: string): boolean =>
     [at.a, at.b].every((l) => l.some((ix) => ix.terms.some((s) => s.var === name)));
