@@ -11,6 +11,7 @@ import {
   type Port,
   type Schedule,
 } from '../runtime/manifest.ts';
+import { packManifest } from '../runtime/manifest-pack.ts';
 import { bundleRuntime } from './bundle.ts';
 import { compileProgram, programTable, type Sections, WasmEmitter } from './emit-wasm.ts';
 import { WebGpuEmitter } from './emit-webgpu.ts';
@@ -78,7 +79,7 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
 
   const text = new TextEncoder();
   const files = new Map<string, Uint8Array>();
-  for (const [path, code] of webgpu.files) files.set(path, text.encode(code));
+  for (const [path, code] of webgpu.finish()) files.set(path, text.encode(code));
   files.set('program.wasm', plain);
   files.set('program.relaxed.wasm', relaxed);
   if (model.preprocess) files.set('preprocess.json', text.encode(`${JSON.stringify(model.preprocess, null, 2)}\n`));
@@ -117,7 +118,7 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
         .map(([path, data]) => [path, { sha256: sha256(data), bytes: data.length }]),
     ),
   };
-  files.set('manifest.json', text.encode(`${JSON.stringify(manifest)}\n`));
+  files.set('manifest.json', text.encode(`${JSON.stringify(packManifest(manifest))}\n`));
   return { manifest, files, ms };
 }
 

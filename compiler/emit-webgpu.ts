@@ -2,7 +2,7 @@
 
 import type { Kernel } from '../kernels/ir.ts';
 import type { WgslKernel } from '../kernels/targets.ts';
-import { emitWgsl, header } from '../kernels/wgsl/index.ts';
+import { emitWgsl, header, mergeCode } from '../kernels/wgsl/index.ts';
 import type { Dispatch, KernelInfo, Place } from '../runtime/manifest.ts';
 import type { Program, ProgramTensor } from './program.ts';
 import { slabs } from './slabs.ts';
@@ -16,9 +16,9 @@ export interface Limits {
 export class WebGpuEmitter {
   readonly kernels: KernelInfo[] = [];
   readonly dispatches: Dispatch[] = [];
-  readonly files = new Map<string, string>();
   largestBinding = 0;
   private readonly byCode = new Map<string, number>();
+  private readonly texts: { kernel: number; variant: number; head: string; code: string }[] = [];
   private readonly limits: Limits;
 
   constructor(limits: Limits) {
@@ -69,7 +69,6 @@ export class WebGpuEmitter {
     if (known !== undefined) return known;
     const index = this.kernels.length;
     this.byCode.set(code, index);
-    const name = fileName(k, index);
     this.kernels.push({
       name: k.name,
       region: k.region,
@@ -78,12 +77,12 @@ export class WebGpuEmitter {
       bytes: k.bufs.reduce((s, b) => s + 4 * b.size, 0),
       usesStep: w.usesStep,
       bindings: access,
-      variants: w.variants.map((v) => {
-        const file = `kernels/${name}.${v.id}.wgsl`;
-        this.files.set(file, `${header(k)}${v.code}`);
+      variants: w.variants.map((v, variant) => {
+        this.texts.push({ kernel: index, variant, head: header(k), code: v.code });
         return {
           id: v.id,
-          file,
+          file: '', // finish
+          constants: [],
           features: v.requires.features,
           ...(v.requires.subgroupSize !== undefined ? { subgroupSize: v.requires.subgroupSize } : {}),
           ...(v.requires.workgroupStorage !== undefined ? { workgroupStorage: v.requires.workgroupStorage } : {}),
@@ -93,10 +92,28 @@ export class WebGpuEmitter {
     });
     return index;
   }
-}
 
-const fileName = (k: Kernel, index: number): string =>
-  `${String(index).padStart(4, '0')}-${k.kind === 'contract' ? k.pattern : k.kind}`;
+  /** The kernels' files; kernels that differ in numbers only share one, named by the first of them. */
+  finish(): Map<string, string> {
+    const files = new Map<string, string>();
+    for (const { code, members } of mergeCode(this.texts.map((t) => t.code))) {
+      const first = this.texts[members[0]!.index]!;
+      const { kind, variants } = this.kernels[first.kernel]!;
+      const file = `kernels/${String(first.kernel).padStart(4, '0')}-${kind}.${variants[first.variant]!.id}.wgsl`;
+      const others = members.length - 1;
+      files.set(file, `${first.head}${others ? `// and ${others} more that differ in N0, N1, …\n` : ''}${code}`);
+      for (const { index, constants } of members) {
+        const { kernel, variant } = this.texts[index]!;
+        const info = this.kernels[kernel]!;
+        this.kernels[kernel] = {
+          ...info,
+          variants: info.variants.map((v, i) => (i === variant ? { ...v, file, constants } : v)),
+        };
+      }
+    }
+    return files;
+  }
+}
 
 /** WebGPU's rule, proved at build time: a writable window shares no byte with another window of its buffer. */
 function disjoint(k: Kernel, bindings: readonly (readonly [number, number, number])[]): void {

@@ -1,6 +1,7 @@
 // An opened artifact: its manifest, checked, and its other files, each verified against its SHA-256 when it is used.
 import { bytes, messageOf, T3dcError } from './errors.ts';
 import { FORMAT, type Manifest } from './manifest.ts';
+import { type PackedManifest, unpackManifest } from './manifest-pack.ts';
 import { type ArtifactSource, openSource } from './source.ts';
 
 export interface Artifact {
@@ -60,7 +61,7 @@ function parse(name: string, data: Uint8Array): Manifest {
       cause: e,
     });
   }
-  const m = json as Partial<Manifest> | null;
+  const m = json as Partial<PackedManifest> | null;
   if (typeof m !== 'object' || m === null || m.format !== FORMAT)
     throw new T3dcError('bad-artifact', `${name}: this runtime does not read this artifact format`, {
       found: `format ${(m as { format?: unknown } | null)?.format}`,
@@ -69,9 +70,16 @@ function parse(name: string, data: Uint8Array): Manifest {
     });
   for (const key of ['model', 'entries', 'wasm', 'requires', 'files'] as const)
     if (typeof m[key] !== 'object' || m[key] === null) throw incomplete(name, key);
-  for (const key of ['parameters', 'arenas', 'kernels', 'dispatches'] as const)
+  for (const key of ['strings', 'parameters', 'arenas', 'kernels', 'dispatches'] as const)
     if (!Array.isArray(m[key])) throw incomplete(name, key);
-  return m as Manifest;
+  try {
+    return unpackManifest(m as PackedManifest);
+  } catch (e) {
+    throw new T3dcError('bad-artifact', `${name}: manifest.json is damaged: ${messageOf(e)}`, {
+      hint: 'Build the artifact again.',
+      cause: e,
+    });
+  }
 }
 
 const incomplete = (name: string, key: string): T3dcError =>

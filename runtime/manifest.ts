@@ -1,4 +1,4 @@
-// The artifact's table of contents, `manifest.json`. Everything the runtime knows about a model stands here and in the
+// The artifact's table of contents, `manifest.json` (written more tightly: manifest-pack.ts). Everything the runtime knows about a model stands here and in the
 // generated program (program.wasm); nothing of the compiler is needed.
 
 export const FORMAT = 1;
@@ -156,7 +156,10 @@ export interface KernelInfo {
   /** Preferred first; the last needs WebGPU's defaults alone. */
   readonly variants: readonly {
     readonly id: string;
+    /** Shared by kernels that differ in numbers only. */
     readonly file: string;
+    /** Values of the file's pipeline-overridable constants N0, N1, … for this kernel. */
+    readonly constants: readonly number[];
     readonly features: readonly string[];
     readonly subgroupSize?: number;
     readonly workgroupStorage?: number;

@@ -30,6 +30,7 @@ export class Kernels {
   readonly #step: GPUBuffer;
   readonly #params: GPUBuffer;
   readonly #onNotice: (message: string) => void;
+  readonly #modules = new Map<string, Promise<GPUShaderModule>>();
   readonly #compiled = new Map<number, Promise<Compiled>>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #ready: (ReadyDispatch | undefined)[];
@@ -131,16 +132,13 @@ export class Kernels {
         hint: "Open with { device: 'wasm' }.",
       });
     for (const [n, variant] of fit.entries()) {
-      const { id, file } = kernel.variants[variant]!;
-      const module = this.#device.createShaderModule({
-        label: `${kernel.name} ${id}`,
-        code: await this.#artifact.text(file),
-      });
+      const { id, file, constants } = kernel.variants[variant]!;
+      const module = await this.#module(file);
       try {
         const pipeline = await this.#device.createComputePipelineAsync({
           label: kernel.name,
           layout: pipelineLayout,
-          compute: { module },
+          compute: { module, constants: Object.fromEntries(constants.map((value, i) => [`N${i}`, value])) },
         });
         return { pipeline, layout, variant };
       } catch (e) {
@@ -155,6 +153,15 @@ export class Kernels {
       }
     }
     throw new Error('unreachable');
+  }
+
+  #module(file: string): Promise<GPUShaderModule> {
+    let module = this.#modules.get(file);
+    if (!module) {
+      module = this.#artifact.text(file).then((code) => this.#device.createShaderModule({ label: file, code }));
+      this.#modules.set(file, module);
+    }
+    return module;
   }
 
   #fits(v: KernelInfo['variants'][number]): boolean {

@@ -11,6 +11,7 @@ import { emitMap } from './map.ts';
 import { emitReduce } from './reduce.ts';
 
 export { WgslError } from './errors.ts';
+export { mergeCode } from './merge.ts';
 
 /** Errors: `wgsl-unsupported` when no variant can compute the kernel, with what would. */
 export const emitWgsl: EmitWgsl = (kernel, options) => {

@@ -11,6 +11,7 @@ import {
   type Place,
   type Port,
 } from '../../runtime/manifest.ts';
+import { packManifest, unpackManifest } from '../../runtime/manifest-pack.ts';
 
 export const N = 64;
 export const I = 16;
@@ -268,8 +269,8 @@ const kernelInfo = (name: string, bindings: number, usesStep: boolean, extra = '
   bindings: new Array<'read_write'>(bindings).fill('read_write'),
   variants: [
     // Never chosen: no device has this subgroup size. Its file is not even there.
-    { id: `odd${extra}`, file: 'kernels/none.wgsl', features: ['subgroups'], subgroupSize: 3 },
-    { id: 'default', file: `kernels/${name}.wgsl`, features: [] },
+    { id: `odd${extra}`, file: 'kernels/none.wgsl', constants: [], features: ['subgroups'], subgroupSize: 3 },
+    { id: 'default', file: `kernels/${name}.wgsl`, constants: [], features: [] },
   ],
 });
 const binding = ([arena, offset]: Buf, bytes: number): [number, number, number] => [arena, offset, bytes];
@@ -433,7 +434,7 @@ export async function buildFixture(options: { relaxed?: boolean } = {}): Promise
   for (const [name, code] of Object.entries(WGSL)) files.set(`kernels/${name}.wgsl`, new TextEncoder().encode(code));
   const hashes: Record<string, { sha256: string; bytes: number }> = {};
   for (const [name, data] of files) hashes[name] = { sha256: await sha256(data), bytes: data.byteLength };
-  files.set('manifest.json', new TextEncoder().encode(JSON.stringify(manifestOf(hashes))));
+  files.set('manifest.json', new TextEncoder().encode(JSON.stringify(packManifest(manifestOf(hashes)))));
   return files;
 }
 
@@ -442,8 +443,8 @@ export function withManifest(
   files: ReadonlyMap<string, Uint8Array>,
   change: (m: Manifest) => Manifest,
 ): Map<string, Uint8Array> {
-  const manifest = JSON.parse(new TextDecoder().decode(files.get('manifest.json'))) as Manifest;
-  return new Map(files).set('manifest.json', new TextEncoder().encode(JSON.stringify(change(manifest))));
+  const manifest = unpackManifest(JSON.parse(new TextDecoder().decode(files.get('manifest.json'))));
+  return new Map(files).set('manifest.json', new TextEncoder().encode(JSON.stringify(packManifest(change(manifest)))));
 }
 
 /** x in [-1, 1] and target = x·wᵀ + 1 for a fixed w; batch k differs from batch k + 1. */
