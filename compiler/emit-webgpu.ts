@@ -43,7 +43,7 @@ export class WebGpuEmitter {
       readOnly.has(b.tensor) && b.access === 'read' ? ('read' as const) : ('read_write' as const),
     );
     const index = this.register(k, w, access);
-    for (const s of slabs(k, w.outermost, this.limits.maxStorageBufferBindingSize)) {
+    for (const s of slabs(k, w.outermost, this.limits.maxStorageBufferBindingSize, w.slabMultiple)) {
       const bindings = k.bufs.map((b, i) => {
         const p = place(b.tensor);
         const [lo, hi] = s.windows[i]!;

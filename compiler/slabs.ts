@@ -18,20 +18,22 @@ export class SlabError extends Error {
   readonly code = 'plan-binding';
 }
 
-/** Cuts a kernel into as few slabs as keep every binding at or under `maxBytes`. `outermost` comes from the emitter. */
-export function slabs(k: Kernel, outermost: number, maxBytes: number): Slab[] {
+/** Cuts a kernel into as few slabs as keep every binding at or under `maxBytes`; they start at multiples of `multiple`.
+ *  `outermost` and `multiple` come from the emitter. */
+export function slabs(k: Kernel, outermost: number, maxBytes: number, multiple = 1): Slab[] {
   const limit = Math.floor(maxBytes / 4);
   const whole: Slab = { first: 0, count: outermost, windows: k.bufs.map((b) => [0, b.size]) };
   if (k.bufs.every((b) => b.size <= limit)) return [whole];
   const uses = loads(k);
-  for (let parts = 2; parts <= outermost; parts++) {
-    const step = Math.ceil(outermost / parts);
+  const units = Math.ceil(outermost / multiple);
+  for (let parts = 2; parts <= units; parts++) {
+    const step = Math.ceil(units / parts) * multiple;
     const list: Slab[] = [];
     for (let first = 0; first < outermost; first += step)
       list.push(slab(k, uses, first, Math.min(step, outermost - first), outermost));
     if (list.every((s) => s.windows.every(([lo, hi]) => hi - lo <= limit))) return list;
   }
-  const worst = slab(k, uses, 0, 1, outermost)
+  const worst = slab(k, uses, 0, Math.min(multiple, outermost), outermost)
     .windows.map(([lo, hi], i) => ({ label: k.bufs[i]!.label, size: (hi - lo) * 4 }))
     .sort((a, b) => b.size - a.size)[0]!;
   throw new SlabError(

@@ -40,6 +40,11 @@ TRAINED = [
     Config(feature_size=24, merging="mergingv2", seed=3),
     Config(feature_size=24, merging="mergingv2", use_v2=True, seed=4),
     Config(feature_size=24, size=(96, 96, 96), seed=3),
+    Config(feature_size=24, size=(96, 96, 96), use_v2=True, seed=4),
+    Config(feature_size=24, size=(96, 96, 96), merging="legacy", seed=8),
+    Config(feature_size=24, size=(96, 96, 96), merging="legacy", use_v2=True, seed=4),
+    Config(feature_size=24, size=(96, 96, 96), merging="mergingv2", seed=3),
+    Config(feature_size=24, size=(96, 96, 96), merging="mergingv2", use_v2=True, seed=4),
 ]
 FORWARD_ONLY = [Config(feature_size=48, size=(96, 96, 96))]
 
