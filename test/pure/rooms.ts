@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 const MAY: Readonly<Record<string, readonly string[]>> = {
   dsl: [],
   kernels: ['dsl:types', 'dsl/int.ts', 'dsl/types.ts'],
-  compiler: ['dsl', 'kernels', 'runtime/manifest.ts'],
+  compiler: ['dsl', 'kernels', 'runtime/manifest.ts', 'runtime/manifest-pack.ts'],
   runtime: [],
   data: [],
   models: ['dsl', 'data:types'],
