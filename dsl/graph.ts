@@ -24,7 +24,7 @@ export interface Value {
 
 export const typeOf = (v: Value): TensorType => v.node.types[v.out]!;
 
-/** What a primitive means. One file each in dsl/ops; joined with its lowering by kernels/registry.ts. */
+/** What a primitive means. One file each in dsl/ops; lowered by compiler/lower.ts and compiler/inline.ts. */
 export interface Op<A> {
   readonly name: string;
   /** Shape rule. Throws through `fail` with what is wrong and what would fix it. */

@@ -18,12 +18,12 @@ export const build = command({
     size: { kind: 'text', value: 'N|DxHxW', help: 'voxels of a patch' },
     batch: { kind: 'integer', min: 1, value: 'N', help: 'samples of a batch' },
     entries: { kind: 'text', value: 'a,b', help: 'compile these entries alone' },
-    memory: { kind: 'text', value: '4GiB', help: 'what a training step may take; more is recomputed to keep it' },
+    memory: { kind: 'text', value: '4GiB', help: 'refuse to build where the plan needs more, and say how much it needs' },
     explain: { kind: 'flag', help: 'print what every pass did' },
   },
   examples: [
     ['t3dc build t3d --preset nano -o dist/t3d', 'the smallest T3D, 64³'],
-    ['t3dc build t3d --preset small --set outChannels=8 lr=1e-3 --memory 4GiB', 'for 8 classes, within 4 GiB'],
+    ['t3dc build t3d --preset small --set outChannels=8 lr=1e-3 --memory 4GiB', 'for 8 classes; refused above 4 GiB'],
     ['t3dc build examples/unet.ts -o unet.t3dc --entries logits', 'another model, inference alone, as one file'],
   ],
   async run({ MODEL }, values, { out, signal }) {
