@@ -18,7 +18,11 @@ export const build = command({
     size: { kind: 'text', value: 'N|DxHxW', help: 'voxels of a patch' },
     batch: { kind: 'integer', min: 1, value: 'N', help: 'samples of a batch' },
     entries: { kind: 'text', value: 'a,b', help: 'compile these entries alone' },
-    memory: { kind: 'text', value: '4GiB', help: 'refuse to build where the plan needs more, and say how much it needs' },
+    memory: {
+      kind: 'text',
+      value: '4GiB',
+      help: 'refuse to build where the plan needs more, and say how much it needs',
+    },
     explain: { kind: 'flag', help: 'print what every pass did' },
   },
   examples: [
