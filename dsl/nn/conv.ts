@@ -1,5 +1,6 @@
 // 3D convolution and transposed convolution, channels last: x [b d h w c]. Weights are PyTorch's: [out, in, kd, kh, kw] and,
-// transposed, [in, out, kd, kh, kw]; in memory taps come first and output channels last.
+// transposed, [in, out, kd, kh, kw]; in memory taps come first and output channels last. Axes go by name: x may come in any
+// order, the result has the one stated.
 import type { AffineIndex } from '../ops/contract.ts';
 import { type Init, param, region } from '../scope.ts';
 import { einsum, rawContract, type Tensor } from '../tensor.ts';
@@ -60,7 +61,7 @@ function blockwise(x: Tensor, w: Tensor, k: readonly number[]): Tensor {
 function general(x: Tensor, w: Tensor, k: readonly number[], s: readonly number[], p: readonly number[]): Tensor {
   const outSize = SPATIAL.map((n, i) => Math.floor((x.size(n) + 2 * p[i]! - k[i]!) / s[i]!) + 1);
   const at = (name: string): AffineIndex => ({ terms: [{ var: name, coef: 1 }], offset: 0 });
-  return rawContract(x, w, {
+  return rawContract(x.permute('b d h w c'), w, {
     vars: [
       { name: 'b', size: x.size('b') },
       ...SPATIAL.map((n, i) => ({ name: n, size: outSize[i]! })),

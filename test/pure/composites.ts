@@ -118,10 +118,10 @@ const SPECS: Readonly<Record<string, Spec>> = {
         padding: options.padding as number,
         bias: 'bias' in inputs,
       };
-      return first(conv3d(last(x!), out, o));
+      return first(conv3d(x!, out, o)); // channels first: axes go by name
     },
   },
-  conv_transpose3d: { run: ({ x }) => first(convTranspose3d(last(x!), 4, { kernel: 2, bias: false })) },
+  conv_transpose3d: { run: ({ x }) => first(convTranspose3d(x!, 4, { kernel: 2, bias: false })) },
   layer_norm: { axes: { x: 'a b c' }, run: ({ x }, g) => layerNorm(x!, 'c', { affine: 'weight' in g.inputs }) },
   instance_norm: { run: ({ x }) => first(instanceNorm(last(x!))) },
   batch_norm: { axes: { x: 'n c' }, run: ({ x }) => normalize(x!, 'n', 1e-5) },
