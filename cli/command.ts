@@ -49,3 +49,7 @@ export const DEVICE = {
     help: 'wasm threads (default: logical processors, at most 8)',
   },
 } as const;
+
+/** Help of `--labels`; its reader is label-ids.ts. */
+export const LABELS_HELP =
+  'classes from other label ids, as in liver=5,spleen=1,kidneys=2+3 (names as in the artifact, or in its order); other ids are background';

@@ -13,6 +13,8 @@ export interface RunPlan {
   readonly graphHash: string;
   readonly entry: string;
   readonly data: string;
+  /** `--labels` as given; null where the maps' ids are the classes. */
+  readonly labels: string | null;
   readonly weights: string | null;
   readonly steps: number;
   readonly lr: number;

@@ -6,6 +6,7 @@ import { segmentationContract, trainSegmentation, type Validation, validateSegme
 import { type TrainingSet, trainingSet } from './cases.ts';
 import type { Context } from './command.ts';
 import { CliError, UsageError } from './errors.ts';
+import { labelIds } from './label-ids.ts';
 import type { Output } from './output.ts';
 import { RunFolder, type RunPlan } from './run-folder.ts';
 import { withSession } from './session.ts';
@@ -14,6 +15,7 @@ import { columns, parseBytes, showTime } from './units.ts';
 /** The command's options, as parsed. */
 export interface TrainValues {
   readonly data: string | undefined;
+  readonly labels: string | undefined;
   readonly out: string;
   readonly steps: number | undefined;
   readonly lr: number | undefined;
@@ -40,7 +42,8 @@ export async function trainRun(artifact: string, entry: string, values: TrainVal
   const { manifest } = await openArtifact(artifact);
   const contract = segmentationContract(manifest);
   const { plan, checkpoint } = planRun(artifact, entry, manifest, values);
-  const set = await trainingSet(plan.data, contract.classes, plan);
+  const labels = plan.labels === null ? null : labelIds(plan.labels, contract);
+  const set = await trainingSet(plan.data, contract.classes, { ...plan, labels });
   if (plan.valEvery > 0 && set.validation.length === 0)
     throw new CliError('too-few-cases', 'there is nothing to validate on', {
       found: `${set.train.length} cases, none held out`,
@@ -102,6 +105,7 @@ function planRun(
     graphHash: manifest.graphHash,
     entry,
     data: resolve(data),
+    labels: v.labels ?? base?.labels ?? null,
     weights: v.weights ?? base?.weights ?? null,
     steps,
     lr: v.lr ?? base?.lr ?? training?.lr ?? 0,

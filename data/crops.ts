@@ -140,6 +140,6 @@ function labelRange(value: number, at: number, classes: number): DataError {
   return new DataError('label-range', 'A label is not a class of this task.', {
     found: `${value} at voxel ${at}`,
     expected: `whole numbers from 0 to ${classes - 1}`,
-    fix: 'raise the number of classes, or map the label ids first (remapLabels)',
+    fix: 'raise the number of classes, or choose classes from the ids (t3dc train --labels; remapLabels in code)',
   });
 }

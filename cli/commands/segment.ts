@@ -1,4 +1,4 @@
-import { command, DEVICE } from '../command.ts';
+import { command, DEVICE, LABELS_HELP } from '../command.ts';
 import { columns, showTime } from '../units.ts';
 
 export const segment = command({
@@ -23,6 +23,7 @@ export const segment = command({
     flip: { kind: 'flag', help: 'average over mirrored windows (4 or 8 times the work)' },
     'largest-component': { kind: 'flag', help: 'keep the largest component of every class' },
     truth: { kind: 'text', value: 'SEG', help: 'label map to compare with: prints Dice per class' },
+    labels: { kind: 'text', value: 'MAP', help: `for --truth: ${LABELS_HELP}` },
     picture: { kind: 'text', value: 'PNG', help: 'three planes with the labels over them, beside the truth' },
     entry: { kind: 'text', value: 'NAME', help: 'entry that gives logits (default logits)' },
     ...DEVICE,
@@ -40,9 +41,13 @@ export const segment = command({
     const { segment: segmentTask, segmentationContract } = await import('../../tasks/index.ts');
     const { loadWeightsFile, withSession } = await import('../session.ts');
     const image = await readVolume(values.in);
-    const truth = values.truth === undefined ? undefined : await readVolume(values.truth);
+    const rawTruth = values.truth === undefined ? undefined : await readVolume(values.truth);
+    const { labelIds, withClasses } = await import('../label-ids.ts');
     await withSession(ARTIFACT, values, out, async (session) => {
-      const { classes, classNames } = segmentationContract(session.manifest);
+      const contract = segmentationContract(session.manifest);
+      const { classes, classNames } = contract;
+      const ids = values.labels === undefined ? null : labelIds(values.labels, contract);
+      const truth = rawTruth && withClasses(rawTruth, ids);
       await loadWeightsFile(session, values.weights, out);
       const started = performance.now();
       let bar: ReturnType<typeof out.progress> | undefined;

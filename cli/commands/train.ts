@@ -1,4 +1,4 @@
-import { command, DEVICE } from '../command.ts';
+import { command, DEVICE, LABELS_HELP } from '../command.ts';
 
 export const train = command({
   name: 'train',
@@ -16,6 +16,7 @@ export const train = command({
   ],
   options: {
     data: { kind: 'text', value: 'DIR', help: 'labelled scans (needed unless --resume)' },
+    labels: { kind: 'text', value: 'MAP', help: LABELS_HELP },
     out: { kind: 'text', short: 'o', value: 'RUN', required: true, help: 'folder of the run' },
     steps: { kind: 'integer', min: 1, value: 'N', help: "optimiser steps in all (default: the artifact's schedule)" },
     lr: { kind: 'number', min: 0, value: 'X', help: "learning rate (default: the artifact's)" },
