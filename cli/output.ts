@@ -12,6 +12,8 @@ export interface ProgressBar {
 /** Plain progress lines are at least this far apart. */
 const LINE_EVERY = 5000;
 const REDRAW_EVERY = 80;
+/** No guess of the time left before this. */
+const ESTIMATE_AFTER = 1000;
 
 export class Output {
   readonly isJson: boolean;
@@ -64,7 +66,8 @@ export class Output {
         const finished = done >= total;
         if (now - last < (terminal ? REDRAW_EVERY : LINE_EVERY) && !finished) return;
         last = now;
-        const left = done > from ? ((now - started) / (done - from)) * (total - done) : Number.NaN;
+        const elapsed = now - started;
+        const left = done > from && elapsed > ESTIMATE_AFTER ? (elapsed / (done - from)) * (total - done) : Number.NaN;
         const parts = [`${done}/${total}`, ...(text ? [text] : [])];
         if (!finished && Number.isFinite(left)) parts.push(`${showTime(left)} left`);
         if (terminal) this.#draw(`${label} ${bar(done / total)} ${parts.join('  ')}`);

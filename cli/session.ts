@@ -53,7 +53,7 @@ export async function loadWeightsFile(session: Session, path: string, out: Outpu
     return;
   }
   const report = await session.loadWeights(file);
-  if (report.dialect) out.note(`${path}: ${report.matched.length} tensors by the names of ${report.dialect}`);
+  for (const d of report.dialects) out.note(`${path}: ${d.tensors} tensors by the names of ${d.name}`);
   if (report.ignored.length > 0) out.note(`${path}: ${report.ignored.length} tensors that hold no weights left out`);
 }
 

@@ -125,8 +125,8 @@ function planRun(
 async function loadInitial(session: Session, path: string, out: Output): Promise<void> {
   const report = await session.loadWeights(await readBytes(path), { strict: false });
   const all = session.manifest.parameters.length;
-  const dialect = report.dialect ? ` by the names of ${report.dialect}` : '';
-  out.note(`${path}: ${report.matched.length} of ${all} tensors loaded${dialect}`);
+  out.note(`${path}: ${report.matched.length} of ${all} tensors loaded`);
+  for (const d of report.dialects) out.note(`  ${d.tensors} by the names of ${d.name}`);
   const list = (names: readonly string[]) => names.slice(0, 4).join(', ') + (names.length > 4 ? ', …' : '');
   const left = [...report.missing, ...report.shapeMismatch.map((m) => m.name)];
   if (left.length > 0) out.note(`drawn from the seed instead: ${list(left)} (${left.length})`);
@@ -178,7 +178,7 @@ async function trainInto(
       loss = now;
       folder.logStep({ step, loss, lr, ms: Math.round(ms) });
       out.json({ event: 'step', step, loss, lr, ms });
-      bar.update(step, `loss ${loss.toFixed(4)}  lr ${lr.toPrecision(3)}  ${showTime(ms)} a step`);
+      bar.update(step, `loss ${loss.toFixed(4)}  lr ${Number(lr.toPrecision(3))}  ${showTime(ms)} a step`);
       const last = step === plan.steps;
       if (plan.valEvery > 0 && (step % plan.valEvery === 0 || last))
         validation = await validate(folder, session, set, { out, signal });

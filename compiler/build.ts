@@ -98,7 +98,7 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   const manifest: Manifest = {
     format: FORMAT,
     generator: 't3dc 0.1.0',
-    model: { name: model.name, settings: model.settings },
+    model: { name: model.name, settings: model.settings, dialects: spec.dialects ?? [] },
     graphHash: sha256(text.encode(entries.map((e) => print(e.entry.outputs)).join('\n'))),
     parameters: parameterTable(model, layout.parameters),
     arenas: layout.arenas,

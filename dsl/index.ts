@@ -1,6 +1,15 @@
 // The language. A model file imports from here alone.
 export { ModelError } from './errors.ts';
-export { type EntrySpec, f32, type InputSpec, i32, type ModelSpec, model, type ScheduleSpec } from './model.ts';
+export {
+  type Dialect,
+  type EntrySpec,
+  f32,
+  type InputSpec,
+  i32,
+  type ModelSpec,
+  model,
+  type ScheduleSpec,
+} from './model.ts';
 export * from './nn/index.ts';
 export { adamW, type Optimizer, sgd } from './optim.ts';
 export { type Init, param, region, scope } from './scope.ts';

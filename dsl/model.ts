@@ -31,11 +31,22 @@ export interface EntrySpec {
   readonly clip?: number;
 }
 
+/** How another project's parameter names become this model's, so that its checkpoints load. */
+export interface Dialect {
+  readonly name: string;
+  /** Where it comes from. */
+  readonly about: string;
+  /** Applied in order: a regular expression over the whole name, and its replacement. */
+  readonly rewrites: readonly { readonly match: string; readonly replace: string }[];
+}
+
 export interface ModelSpec<S> {
   readonly name: string;
   /** Every setting with its default; `--set key=value` changes one. */
   readonly settings: S;
   readonly presets?: Readonly<Record<string, Partial<S>>>;
+  /** Each works on what the one before it left. */
+  readonly dialects?: readonly Dialect[];
   /** Entries, and the data contract the artifact carries. */
   build(settings: S): {
     readonly entries: Readonly<Record<string, EntrySpec>>;

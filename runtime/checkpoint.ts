@@ -1,23 +1,15 @@
 // Matching the tensors of a checkpoint to a model's parameters, whatever names their publisher gave them.
+import { translator } from './dialects.ts';
 import { T3dcError } from './errors.ts';
-import type { Parameter } from './manifest.ts';
+import type { Dialect, Parameter } from './manifest.ts';
 import type { SafetensorsFile, StoredTensor } from './safetensors.ts';
-
-/** How one publisher's names become the model's. */
-export interface Dialect {
-  readonly name: string;
-  /** Applied in order to every tensor's name: a regular expression and its replacement. */
-  readonly rename: readonly { readonly pattern: string; readonly replacement: string }[];
-  /** Tensors that hold no weights (regular expressions over the renamed name). */
-  readonly ignore?: readonly string[];
-}
 
 /** A tensor's name in the model, or null to leave it out. */
 export type Rename = (name: string) => string | null;
 
 export interface WeightReport {
-  /** Which dialect's names fitted best; null when the names fitted as they are. */
-  readonly dialect: string | null;
+  /** Dialects that some names went through, with the number of tensors loaded by each; empty when the names fit as they are. */
+  readonly dialects: readonly { readonly name: string; readonly tensors: number }[];
   /** Parameters that were loaded. */
   readonly matched: readonly string[];
   /** Parameters that the file does not hold. */
@@ -29,7 +21,7 @@ export interface WeightReport {
     readonly found: readonly number[];
     readonly expected: readonly number[];
   }[];
-  /** Buffers without weights: integer tensors that no parameter takes, and what the dialect names. */
+  /** Buffers without weights: integer tensors that no parameter takes, and what `rename` leaves out. */
   readonly ignored: readonly string[];
 }
 
@@ -38,20 +30,15 @@ export interface WeightMatch {
   readonly tensors: ReadonlyMap<Parameter, StoredTensor>;
 }
 
-/** Tries the names as they are and every dialect; the one that matches most wins. Throws T3dcError 'weights-mismatch' when
- *  nothing matches, and, if `strict`, when anything is missing, unexpected or of another shape. */
+/** Takes every tensor by its name as it is, else by the dialects. Throws T3dcError 'weights-mismatch' when nothing matches, and,
+ *  if `strict`, when anything is missing, unexpected or of another shape. */
 export function matchWeights(
   file: SafetensorsFile,
   parameters: readonly Parameter[],
   options: { readonly strict: boolean; readonly dialects: readonly Dialect[]; readonly rename?: Rename },
 ): WeightMatch {
-  const asIs: Dialect = { name: '', rename: [] };
-  let best: WeightMatch | null = null;
-  for (const dialect of [asIs, ...options.dialects]) {
-    const match = matchDialect(file, parameters, dialect, options.rename);
-    if (!best || match.report.matched.length > best.report.matched.length) best = match;
-  }
-  const { report } = best!;
+  const match = matchNames(file, parameters, options.dialects, options.rename);
+  const { report } = match;
   const first = (names: readonly string[]): string =>
     `${names.slice(0, 5).join(', ')}${names.length > 5 ? `, … (${names.length})` : ''}`;
   if (report.matched.length === 0)
@@ -73,50 +60,50 @@ export function matchWeights(
         hint: 'Load with { strict: false } to take what fits.',
       });
   }
-  return best!;
+  return match;
 }
 
-function matchDialect(
+function matchNames(
   file: SafetensorsFile,
   parameters: readonly Parameter[],
-  dialect: Dialect,
+  dialects: readonly Dialect[],
   rename?: Rename,
 ): WeightMatch {
-  const rules = dialect.rename.map((r) => ({ pattern: new RegExp(r.pattern), replacement: r.replacement }));
-  const ignore = (dialect.ignore ?? []).map((p) => new RegExp(p));
   const byName = new Map<string, Parameter>();
   for (const p of parameters) for (const alias of p.aliases ?? []) byName.set(alias, p);
   for (const p of parameters) byName.set(p.name, p);
+  const translate = translator(dialects, byName);
 
   const tensors = new Map<Parameter, StoredTensor>();
+  const used = new Map<string, number>();
   const unexpected: string[] = [];
   const ignored: string[] = [];
   const shapeMismatch: { name: string; found: readonly number[]; expected: readonly number[] }[] = [];
   const mismatched = new Set<Parameter>();
   for (const [original, tensor] of file.tensors) {
-    let name = rename ? rename(original) : original;
-    if (name === null) {
+    const wanted = rename ? rename(original) : original;
+    if (wanted === null) {
       ignored.push(original);
       continue;
     }
-    // torch.nn.DataParallel's prefix
-    name = name.replace(/^module\./, '');
-    for (const r of rules) name = name.replace(r.pattern, r.replacement);
+    const { name, dialects: through } = translate(wanted);
     const parameter = byName.get(name);
     if (!parameter) {
-      const buffer = /^(I|U|BOOL)/.test(tensor.dtype) || ignore.some((p) => p.test(name!));
-      (buffer ? ignored : unexpected).push(original);
+      (/^(I|U|BOOL)/.test(tensor.dtype) ? ignored : unexpected).push(original);
     } else if (tensor.shape.join() !== parameter.shape.join()) {
       shapeMismatch.push({ name: parameter.name, found: tensor.shape, expected: parameter.shape });
       mismatched.add(parameter);
     } else if (tensors.has(parameter)) unexpected.push(original);
-    else tensors.set(parameter, tensor);
+    else {
+      tensors.set(parameter, tensor);
+      for (const d of through) used.set(d, (used.get(d) ?? 0) + 1);
+    }
   }
   const names = (take: (p: Parameter) => boolean): string[] => parameters.filter(take).map((p) => p.name);
   return {
     tensors,
     report: {
-      dialect: dialect.name || null,
+      dialects: [...used].map(([name, count]) => ({ name, tensors: count })),
       matched: names((p) => tensors.has(p)),
       missing: names((p) => !tensors.has(p) && !mismatched.has(p)),
       unexpected,

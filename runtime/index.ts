@@ -8,10 +8,10 @@ import { WasmDevice } from './wasm-device.ts';
 import { openWebGpu } from './webgpu-device.ts';
 
 export { type Artifact, openArtifact } from './artifact.ts';
-export type { Dialect, Rename, WeightReport } from './checkpoint.ts';
+export type { Rename, WeightReport } from './checkpoint.ts';
 export type { DeviceInfo, OpTime } from './device.ts';
 export { type ErrorCode, T3dcError } from './errors.ts';
-export type { Manifest } from './manifest.ts';
+export type { Dialect, Manifest } from './manifest.ts';
 export type { Inputs, Outputs, TensorData, TensorInput } from './ports.ts';
 export { readSafetensors, toFloat32, writeSafetensors } from './safetensors.ts';
 export { Session } from './session.ts';

@@ -5,10 +5,24 @@ export const FORMAT = 1;
 /** Arena offsets are in units of this many bytes, so that nothing overflows past 2 GiB. */
 export const UNIT = 256;
 
+/** How another project's parameter names become the model's. */
+export interface Dialect {
+  readonly name: string;
+  /** Where it comes from. */
+  readonly about: string;
+  /** Applied in order: a regular expression over the whole name, and its replacement. */
+  readonly rewrites: readonly { readonly match: string; readonly replace: string }[];
+}
+
 export interface Manifest {
   readonly format: typeof FORMAT;
   readonly generator: string;
-  readonly model: { readonly name: string; readonly settings: Readonly<Record<string, unknown>> };
+  readonly model: {
+    readonly name: string;
+    readonly settings: Readonly<Record<string, unknown>>;
+    /** Other projects' names of the parameters. */
+    readonly dialects: readonly Dialect[];
+  };
   /** SHA-256 of the printed graph. */
   readonly graphHash: string;
   readonly parameters: readonly Parameter[];

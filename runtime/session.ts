@@ -1,6 +1,6 @@
 // A session: an artifact on a device. Calls are serialised, since entries share the arenas.
 import type { Artifact } from './artifact.ts';
-import { type Dialect, matchWeights, type Rename, type WeightReport } from './checkpoint.ts';
+import { matchWeights, type Rename, type WeightReport } from './checkpoint.ts';
 import type { Device, DeviceInfo, OpTime, RunMode, RunSettings } from './device.ts';
 import { T3dcError, throwIfAborted } from './errors.ts';
 import type { Entry, Manifest } from './manifest.ts';
@@ -77,8 +77,8 @@ export class Session {
   }
 
   /**
-   * Loads weights by their PyTorch names: bytes of a safetensors file, its path or its URL. Publishers' dialects come from
-   * `manifest.model.settings.dialects`. Not strict: parameters that the file lacks keep their values (drawn from the seed
+   * Loads weights by their PyTorch names: bytes of a safetensors file, its path or its URL. Other projects' names are
+   * those of `manifest.model.dialects`. Not strict: parameters that the file lacks keep their values (drawn from the seed
    * where none were there). Throws T3dcError 'bad-checkpoint', 'weights-mismatch'.
    */
   async loadWeights(
@@ -88,7 +88,7 @@ export class Session {
     const file = readSafetensors(await load(from));
     const { report, tensors } = matchWeights(file, this.manifest.parameters, {
       strict: options.strict ?? true,
-      dialects: (this.manifest.model.settings.dialects as readonly Dialect[] | undefined) ?? [],
+      dialects: this.manifest.model.dialects,
       rename: options.rename,
     });
     return this.exclusive(async () => {

@@ -1,26 +1,8 @@
-// Names that other projects give to the same parameters. A dialect is an ordered list of rewrites of one name; the runtime
-// applies them to every name of a file and counts what each one matched.
-
-export interface Rewrite {
-  /** Regular expression source, matched against the whole name as rewritten so far. */
-  readonly match: string;
-  readonly replace: string;
-}
-
-export interface Dialect {
-  readonly name: string;
-  /** Where it comes from, for the report. */
-  readonly about: string;
-  readonly rewrites: readonly Rewrite[];
-}
+// Names that other projects give to T3D's parameters, which are MONAI's. A leading `module.` is dropped for every model.
+import type { Dialect } from '../../dsl/index.ts';
 
 /** In the order in which they are tried; data, so that it can travel in an artifact's manifest. */
 export const dialects: readonly Dialect[] = [
-  {
-    name: 'data-parallel',
-    about: 'torch.nn.DataParallel prefix `module.`',
-    rewrites: [{ match: '^module\\.', replace: '' }],
-  },
   {
     name: 'voco',
     about: 'VoCo: encoder under `swin_vit`, below `backbone.` or `student.` in pre-training files',
@@ -45,21 +27,3 @@ export const dialects: readonly Dialect[] = [
     rewrites: [{ match: '\\.mlp\\.fc([12])\\.', replace: '.mlp.linear$1.' }],
   },
 ];
-
-export interface Renamed {
-  readonly name: string;
-  /** Names of the dialects that changed it. */
-  readonly dialects: readonly string[];
-}
-
-/** This project's (MONAI's) name of a parameter, and the dialects that it went through. Names it does not know stay as they are. */
-export function renameT3D(name: string): Renamed {
-  let now = name;
-  const used: string[] = [];
-  for (const d of dialects) {
-    const before = now;
-    for (const r of d.rewrites) now = now.replace(new RegExp(r.match), r.replace);
-    if (now !== before) used.push(d.name);
-  }
-  return { name: now, dialects: used };
-}

@@ -1,15 +1,16 @@
 // T3D: the model of this project. Entries: `logits` and `predict` for inference, `segment` for training.
 import { adamW, diceCELoss, f32, i32, model, region } from '../../dsl/index.ts';
+import { dialects } from './dialects.ts';
 import { check, checkTrainable, DEFAULTS, PRESETS, preprocess, type Settings } from './settings.ts';
 import { swinUNETR } from './vision.ts';
 
-export { dialects, renameT3D } from './dialects.ts';
 export type { Settings } from './settings.ts';
 
 export default model<Settings>({
   name: 't3d',
   settings: DEFAULTS,
   presets: PRESETS,
+  dialects,
   build(s) {
     check(s);
     const [d, h, w] = s.size;

@@ -307,9 +307,8 @@ function manifestOf(files: Manifest['files']): Manifest {
     generator: 'test/device/fixture.ts',
     model: {
       name: 'linear',
-      settings: {
-        dialects: [{ name: 'old names', rename: [{ pattern: '^fc\\.', replacement: 'linear.' }], ignore: ['scale$'] }],
-      },
+      settings: {},
+      dialects: [{ name: 'old names', about: 'before', rewrites: [{ match: '^fc\\.', replace: 'linear.' }] }],
     },
     graphHash: '0'.repeat(64),
     parameters: [

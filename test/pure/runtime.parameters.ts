@@ -77,13 +77,20 @@ test('weights match by name, prefix, alias and dialect', () => {
   const load = (file: ReturnType<typeof checkpoint>, strict = true) =>
     matchWeights(file, model, {
       strict,
-      dialects: [{ name: 'old', rename: [{ pattern: '^dense\\.', replacement: 'fc.' }], ignore: ['scale$'] }],
+      dialects: [
+        { name: 'old', about: '', rewrites: [{ match: '^dense\\.', replace: 'fc.' }] },
+        { name: 'older', about: '', rewrites: [{ match: '^fc\\.w$', replace: 'fc.weight' }] },
+      ],
     }).report;
   assert.equal(load(checkpoint(['fc.weight', [2, 3]], ['fc.bias', [2]])).matched, ['fc.weight', 'fc.bias']);
   assert.equal(load(checkpoint(['module.fc.weight', [2, 3]], ['module.fc.b', [2]])).matched.length, 2);
-  const old = load(checkpoint(['dense.weight', [2, 3]], ['dense.bias', [2]], ['dense.scale', [1]]));
-  assert.is(old.dialect, 'old');
-  assert.equal(old.ignored, ['dense.scale']);
+  const old = load(checkpoint(['module.dense.w', [2, 3]], ['dense.bias', [2]], ['dense.scale', [1]]), false);
+  assert.equal(old.dialects, [
+    { name: 'data-parallel', tensors: 1 },
+    { name: 'old', tensors: 2 },
+    { name: 'older', tensors: 1 },
+  ]);
+  assert.equal(old.unexpected, ['dense.scale']);
 });
 
 test('what does not fit is reported, or refused when strict', () => {

@@ -4,8 +4,9 @@ import * as assert from 'uvu/assert';
 import { trace } from '../../compiler/trace.ts';
 import { typeOf } from '../../dsl/graph.ts';
 import { sizes } from '../../dsl/types.ts';
-import { renameT3D } from '../../models/t3d/dialects.ts';
+import { dialects } from '../../models/t3d/dialects.ts';
 import t3d, { type Settings } from '../../models/t3d/index.ts';
+import { translator } from '../../runtime/dialects.ts';
 import { loadGolden, type ModelGolden } from '../golden.ts';
 
 const parametersOf = (settings: Partial<Settings>, entry = 'logits') =>
@@ -101,8 +102,9 @@ test('impossible settings are refused with what would fix them', () => {
 
 test('dialects of other projects lead to the same names', () => {
   const known = parametersOf({ useV2: true });
+  const translate = translator(dialects, known);
   const to = (from: string, expected: string, ...used: string[]) => {
-    const r = renameT3D(from);
+    const r = translate(from);
     assert.is(r.name, expected);
     assert.equal(r.dialects, used);
     assert.ok(known.has(r.name), `${r.name} is a parameter`);
@@ -116,7 +118,7 @@ test('dialects of other projects lead to the same names', () => {
   to('backbone.swin_vit.layers1c.0.layer.conv1.conv.weight', 'swinViT.layers1c.0.layer.conv1.conv.weight', 'voco');
   to('encoder.layers2.0.0.blocks.1.mlp.fc2.weight', `${block}.mlp.linear2.weight`, 'disruptive', 'timm-mlp');
   to('layers1.0.downsample.reduction.weight', 'swinViT.layers1.0.downsample.reduction.weight', 'ssl');
-  for (const name of known.keys()) assert.is(renameT3D(name).name, name);
+  for (const name of known.keys()) assert.is(translate(name).name, name);
 });
 
 test.run();
