@@ -85,12 +85,13 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   if (model.preprocess) files.set('preprocess.json', text.encode(`${JSON.stringify(model.preprocess, null, 2)}\n`));
   const bundle = await stage('bundle', () =>
     bundleRuntime(
-      entries.map((e) => ({
-        name: e.entry.name,
-        inputs: e.entry.inputs.map((i) => i.name),
-        outputs: Object.keys(e.entry.outputs),
-        loss: e.entry.loss,
+      entries.map(({ entry: { name, inputs, outputs, loss } }) => ({
+        name,
+        inputs,
+        outputs: Object.entries(outputs).map(([output, value]) => ({ name: output, type: typeOf(value) })),
+        loss,
       })),
+      model.preprocess !== null && 'classes' in model.preprocess,
     ),
   );
   for (const [path, code] of bundle) files.set(path, code);

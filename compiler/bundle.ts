@@ -1,24 +1,50 @@
-// index.js and index.d.ts: the runtime bundled with the artifact, typed for its entries.
-import { readFileSync } from 'node:fs';
+// index.js and index.d.ts: the runtime, and the tasks where the model declares its data, bundled with the artifact and typed for
+// its entries. nifti.js stands apart: a viewer has its volume already.
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
+import { declarations, type EntrySignature, niftiDeclarations } from './declarations.ts';
 
-export interface EntrySignature {
-  readonly name: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly loss: string | null;
-}
+const module = (path: string): string => JSON.stringify(fileURLToPath(new URL(`../${path}`, import.meta.url)));
 
-export async function bundleRuntime(entries: readonly EntrySignature[]): Promise<Map<string, Uint8Array>> {
-  const template = fileURLToPath(new URL('../runtime/index.ts', import.meta.url));
-  const source = `import { open as openArtifact } from ${JSON.stringify(template)};
-export * from ${JSON.stringify(template)};
-/** Opens this artifact. */
+const PLAIN = `
+import { open as openArtifact } from ${module('runtime/index.ts')};
+export * from ${module('runtime/index.ts')};
 export const open = (options) => openArtifact(new URL('.', import.meta.url), options);
 `;
+
+const WITH_TASKS = `
+import { open as openArtifact } from ${module('runtime/index.ts')};
+import { segmentationTasks } from ${module('tasks/index.ts')};
+export * from ${module('runtime/index.ts')};
+export { DataError } from ${module('data/index.ts')};
+export const open = async (options) => {
+  const session = await openArtifact(new URL('.', import.meta.url), options);
+  return Object.assign(session, { tasks: segmentationTasks(session) });
+};
+`;
+
+const NIFTI = `export { DataError, readNifti, writeNifti } from ${module('data/index.ts')};`;
+
+/** `tasks`: the model declares what its data look like, so that whole scans go in. */
+export async function bundleRuntime(
+  entries: readonly EntrySignature[],
+  tasks: boolean,
+): Promise<Map<string, Uint8Array>> {
+  const text = new TextEncoder();
+  const files = new Map([
+    ['index.js', await bundle(tasks ? WITH_TASKS : PLAIN)],
+    ['index.d.ts', text.encode(declarations(entries, tasks))],
+  ]);
+  if (tasks) {
+    files.set('nifti.js', await bundle(NIFTI));
+    files.set('nifti.d.ts', text.encode(niftiDeclarations()));
+  }
+  return files;
+}
+
+async function bundle(contents: string): Promise<Uint8Array> {
   const result = await esbuild.build({
-    stdin: { contents: source, resolveDir: fileURLToPath(new URL('..', import.meta.url)), loader: 'js' },
+    stdin: { contents, resolveDir: fileURLToPath(new URL('..', import.meta.url)), loader: 'js' },
     bundle: true,
     format: 'esm',
     platform: 'neutral',
@@ -31,18 +57,5 @@ export const open = (options) => openArtifact(new URL('.', import.meta.url), opt
     write: false,
     logLevel: 'silent',
   });
-  return new Map([
-    ['index.js', result.outputFiles[0]!.contents],
-    ['index.d.ts', new TextEncoder().encode(declarations(entries))],
-  ]);
-}
-
-function declarations(entries: readonly EntrySignature[]): string {
-  const head = readFileSync(new URL('./index.d.ts.template', import.meta.url), 'utf8');
-  const one = (e: EntrySignature): string =>
-    `    ${JSON.stringify(e.name)}(inputs: { ${e.inputs.map((i) => `${JSON.stringify(i)}: TensorInput`).join('; ')} }): Promise<{ ${e.outputs.map((o) => `${JSON.stringify(o)}: TensorData`).join('; ')} }>;`;
-  const losses = entries.filter((e) => e.loss).map((e) => JSON.stringify(e.name));
-  return head
-    .replace('/* ENTRIES */', entries.map(one).join('\n'))
-    .replaceAll('/* TRAINABLE */', losses.join(' | ') || 'never');
+  return result.outputFiles[0]!.contents;
 }

@@ -2,8 +2,8 @@
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { OpenOptions } from '../runtime/index.ts';
-import { loadGolden } from './golden.ts';
-import { buildFor, parity } from './parity.ts';
+import { loadGolden, type TrainingGolden } from './golden.ts';
+import { buildFor, parity, trainingParity } from './parity.ts';
 
 /** Golden, and what of it. */
 export const CASES: readonly (readonly [golden: string, what: 'forward' | 'gradients'])[] = [
@@ -30,4 +30,10 @@ export function parityTests(test: Test, target: 'wasm' | 'webgpu', options: Omit
       assert.equal(r.failures, []);
     });
   }
+  const training = 'f12-64-v1-merging-slope1-training';
+  test(`${training}: five AdamW steps`, async () => {
+    const r = await trainingParity(loadGolden<TrainingGolden>(`swinunetr/${training}`), { device: target, ...options });
+    console.log(`\n${training}: losses within ${r.loss.toExponential(1)}`);
+    assert.equal(r.failures, []);
+  });
 }

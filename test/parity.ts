@@ -2,8 +2,23 @@
 // compares logits, loss and every parameter's gradient.
 import { type BuildOptions, type Built, build } from '../compiler/index.ts';
 import t3d from '../models/t3d/index.ts';
-import { type OpenOptions, open, type Session, writeSafetensors } from '../runtime/index.ts';
-import { type Config, compareGolden, gradientFloor, type ModelGolden, modelInputs, parameterValue } from './golden.ts';
+import {
+  type OpenOptions,
+  open,
+  readSafetensors,
+  type Session,
+  toFloat32,
+  writeSafetensors,
+} from '../runtime/index.ts';
+import {
+  type Config,
+  compareGolden,
+  gradientFloor,
+  type ModelGolden,
+  modelInputs,
+  parameterValue,
+  type TrainingGolden,
+} from './golden.ts';
 
 export interface ParityResult {
   readonly device: string;
@@ -109,6 +124,51 @@ export async function parity(
       failures,
       ms: { forward, grad },
     };
+  } finally {
+    await session.close();
+  }
+}
+
+export interface TrainingParity {
+  /** Largest relative error of a step's loss. */
+  readonly loss: number;
+  readonly failures: readonly string[];
+}
+
+/** PyTorch's AdamW steps on one batch: every loss within 1e-3, and each change of a parameter no further from float64 than four
+ *  times PyTorch's own float32 (Adam's first steps are signs of gradients: where one is near zero, rounding decides). */
+export async function trainingParity(golden: TrainingGolden, options: OpenOptions): Promise<TrainingParity> {
+  const { lr, weight_decay: weightDecay } = golden.optimizer as { readonly lr: number; readonly weight_decay: number };
+  const recipe = { lr, weightDecay, clip: 0, schedule: 'constant', warmup: 0 };
+  const built = await build(t3d, {
+    entries: ['segment'],
+    set: { ...settingsOf(golden.config), ...recipe },
+    ...(options.device === 'wasm' ? { targets: ['wasm'] } : {}),
+  });
+  const session = await open(built.files, { onNotice: () => {}, ...options });
+  try {
+    const before = weightsFor(built.manifest, golden.config.seed);
+    await session.loadWeights(before);
+    const { volume, labels } = modelInputs(golden.config);
+    const batches = golden.losses.map(() => ({ volume, label: labels }));
+    const failures: string[] = [];
+    let loss = 0;
+    for await (const step of session.train('segment', batches)) {
+      const expected = golden.losses[step.step - 1]!;
+      const error = Math.abs(step.loss - expected) / expected;
+      loss = Math.max(loss, error);
+      if (!(error < GRADIENT)) failures.push(`step ${step.step}: loss ${step.loss} for ${expected}`);
+    }
+    const from = readSafetensors(before).tensors;
+    const to = readSafetensors(await session.weights()).tensors;
+    for (const [name, g] of Object.entries(golden.tensors)) {
+      const key = name.replace('change.', '');
+      const start = toFloat32(from.get(key)!);
+      const change = toFloat32(to.get(key)!).map((v, i) => v - start[i]!);
+      const c = compareGolden(g, change, { relL2: Math.max(GRADIENT, 4 * (g.torchFloat32 ?? 0)) });
+      if (!c.ok) failures.push(`${name}: ${c.message}`);
+    }
+    return { loss, failures };
   } finally {
     await session.close();
   }
