@@ -7,7 +7,7 @@ import { view } from '../dsl/ops/view.ts';
 import { numel } from '../dsl/types.ts';
 
 /** Terms that one sum of a first stage should have at most. */
-const LONG_SUM = 8192;
+const LONG_SUM = 1024;
 /** Parts of a split contraction together hold at most this many elements. */
 const PART_ELEMENTS = 1 << 21;
 /** Terms that a part of a split contraction should still have. */

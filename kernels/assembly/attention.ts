@@ -4,7 +4,7 @@
 // `fetch` is the emitted function that copies one operand of window g and head h to dst (or points at it) and returns its
 // address; 0 where the kernel has no such operand.
 import { exp1, expNear4, log1 } from './functions';
-import { packPanel, tile } from './gemm';
+import { chain, packPanel, pieces, putTap, tile } from './gemm';
 import { maxF32 } from './scalar';
 import { gradQuad, scoreQuad } from './scores';
 
@@ -39,6 +39,9 @@ const LSE = 25;
 const DELTA = 26;
 
 const ROWS = 64;
+// Bytes into the place of TAPS, which begins with zeros: the table of a run that begins where it is.
+const INVERSE = 16;
+const TABLE = 16 + (ROWS << 2);
 // Operands by number.
 const OF_Q = 0;
 const OF_K = 1;
@@ -65,11 +68,14 @@ function multiply(
   a: usize, ra: usize, sa: usize, rows: i32, b: usize, panels: i32, k: i32, taps: usize, c: usize, ldc: usize, add: bool,
 ): void {
   const last = rows - 1;
+  const table = taps + TABLE;
+  putTap(table, 0, 0, k, sa, 32);
+  const n = pieces(k), group = chain(k);
   for (let q = 0; q < panels; q++) {
     for (let r = 0; r < rows; r += 4) {
       tile(
         a + <usize>r * ra, a + <usize>min(r + 1, last) * ra, a + <usize>min(r + 2, last) * ra, a + <usize>min(r + 3, last) * ra,
-        b, taps, 1, k, sa, 32, c + <usize>r * ldc + (<usize>q << 5), ldc, add,
+        b, table, n, group, sa, 32, c + <usize>r * ldc + (<usize>q << 5), ldc, add,
       );
     }
     b += <usize>k << 5;
@@ -116,7 +122,7 @@ function scoreBlock(
       q + <usize>i * row, q + <usize>i1 * row, q + <usize>i2 * row, q + <usize>i3 * row, keys, m, e, s, ld, scale,
       bias ? bias + <usize>i * biasLd : 0, bias ? bias + <usize>i1 * biasLd : 0,
       bias ? bias + <usize>i2 * biasLd : 0, bias ? bias + <usize>i3 * biasLd : 0, gk,
-      i32At(gq, i), i32At(gq, i1), i32At(gq, i2), i32At(gq, i3), mask, taps,
+      i32At(gq, i), i32At(gq, i1), i32At(gq, i2), i32At(gq, i3), mask, taps + TABLE,
     );
     s += ld << 2;
   }
@@ -201,7 +207,7 @@ export function attentionForward(d: usize, p: usize, scratch: usize, t: u32, nt:
   const across = base + word(d, ACROSS), along = base + word(d, ALONG);
   const mPanels = (m + 7) >> 3, ePanels = (e + 7) >> 3;
   const ld = <usize>mPanels << 5, ldc = <usize>ePanels << 5, row = <usize>e << 2;
-  const inverse = taps + 64; // 1 / sum of each row of the block
+  const inverse = taps + INVERSE; // 1 / sum of each row of the block
   store<u64>(taps, 0);
   let head = -1;
   let bias: usize = 0;

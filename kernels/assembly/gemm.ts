@@ -53,48 +53,84 @@ const LISTS = 32; // then four lists: count, (size, stride in bytes) …: rows, 
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
-/** C[4][8] = (add ? C : 0) + sum over o < ko, l < run of A · B. The hot loop: 4 × 8 accumulators, one k step per block. */
+/** Most terms that one chain of additions sums; longer sums are chains added in order. A chain's rounding error grows with the
+ *  square root of its length, and gradients behind a LeakyReLU's kink feel the square root of a forward error: short chains
+ *  are worth the 4 % of time that they cost (docs/testing.md). */
+const CHAIN = 48;
+const TAP = 12; // bytes of an entry: offset in A, offset in B, length in B
+
+/** C[4][8] = (add ? C : 0) + sum over n taps of runs of A · B, `group` taps to a chain. The hot loop: 4 × 8 accumulators, one
+ *  k step per block. */
 export function tile(
-  a0: usize, a1: usize, a2: usize, a3: usize, b: usize, taps: usize, ko: i32, run: i32, sa: usize, sb: usize,
+  a0: usize, a1: usize, a2: usize, a3: usize, b: usize, taps: usize, n: i32, group: i32, sa: usize, sb: usize,
   c: usize, ldc: usize, add: bool,
 ): void {
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  const length = <usize>run * sb;
-  for (let o = 0; o < ko; o++) {
-    const tap = load<usize>(taps);
-    let x0 = a0 + tap;
-    let x1 = a1 + tap;
-    let x2 = a2 + tap;
-    let x3 = a3 + tap;
-    let q = b + load<usize>(taps, 4);
-    taps += 8;
-    const end = q + length;
-    while (q != end) {
-      const b0 = v128.load(q);
-      const b1 = v128.load(q, 16);
-      const y0 = v128.load32_splat(x0);
-      c00 = madd(y0, b0, c00);
-      c01 = madd(y0, b1, c01);
-      const y1 = v128.load32_splat(x1);
-      c10 = madd(y1, b0, c10);
-      c11 = madd(y1, b1, c11);
-      const y2 = v128.load32_splat(x2);
-      c20 = madd(y2, b0, c20);
-      c21 = madd(y2, b1, c21);
-      const y3 = v128.load32_splat(x3);
-      c30 = madd(y3, b0, c30);
-      c31 = madd(y3, b1, c31);
-      q += sb;
-      x0 += sa;
-      x1 += sa;
-      x2 += sa;
-      x3 += sa;
-    }
+  const last = taps + <usize>n * TAP;
+  do {
+    let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+    const stop = min(last, taps + <usize>group * TAP);
+    do {
+      const tap = load<usize>(taps);
+      let x0 = a0 + tap;
+      let x1 = a1 + tap;
+      let x2 = a2 + tap;
+      let x3 = a3 + tap;
+      let q = b + load<usize>(taps, 4);
+      const end = q + load<usize>(taps, 8);
+      taps += TAP;
+      while (q != end) {
+        const b0 = v128.load(q);
+        const b1 = v128.load(q, 16);
+        const y0 = v128.load32_splat(x0);
+        c00 = madd(y0, b0, c00);
+        c01 = madd(y0, b1, c01);
+        const y1 = v128.load32_splat(x1);
+        c10 = madd(y1, b0, c10);
+        c11 = madd(y1, b1, c11);
+        const y2 = v128.load32_splat(x2);
+        c20 = madd(y2, b0, c20);
+        c21 = madd(y2, b1, c21);
+        const y3 = v128.load32_splat(x3);
+        c30 = madd(y3, b0, c30);
+        c31 = madd(y3, b1, c31);
+        q += sb;
+        x0 += sa;
+        x1 += sa;
+        x2 += sa;
+        x3 += sa;
+      }
+    } while (taps != stop);
+    storeTile(c, c00, c01, add);
+    storeTile(c + ldc, c10, c11, add);
+    storeTile(c + 2 * ldc, c20, c21, add);
+    storeTile(c + 3 * ldc, c30, c31, add);
+    add = true;
+  } while (taps != last);
+}
+
+/** Entries that a run takes: pieces of nearly equal length, none longer than a chain. */
+// @ts-ignore: decorator
+@inline export function pieces(run: i32): i32 {
+  return (run + CHAIN - 1) / CHAIN;
+}
+
+/** Such entries in a chain. */
+export function chain(run: i32): i32 {
+  const n = pieces(run);
+  return max(1, CHAIN / ((run + n - 1) / n));
+}
+
+/** One tap's run as entries of the table. */
+export function putTap(table: usize, a: usize, b: usize, run: i32, sa: usize, sb: usize): void {
+  const n = pieces(run);
+  const length = (run + n - 1) / n;
+  for (let i = 0; i < n; i++) {
+    const l = i * length;
+    store<usize>(table, a + <usize>l * sa);
+    store<usize>(table, b + <usize>l * sb, 4);
+    store<usize>(table, <usize>min(length, run - l) * sb, 8);
+    table += TAP;
   }
-  storeTile(c, c00, c01, add);
-  storeTile(c + ldc, c10, c11, add);
-  storeTile(c + 2 * ldc, c20, c21, add);
-  storeTile(c + 3 * ldc, c30, c31, add);
 }
 
 // @ts-ignore: decorator
@@ -189,7 +225,7 @@ export function packPanel(
 
 /** Row tiles r0 … r1 of one panel. */
 function panelRows(
-  a: usize, rows: usize, r0: i32, r1: i32, b: usize, taps: usize, ko: i32, run: i32, sa: usize, sb: usize,
+  a: usize, rows: usize, r0: i32, r1: i32, b: usize, taps: usize, n: i32, group: i32, sa: usize, sb: usize,
   c: usize, ldc: usize, add: bool,
 ): void {
   const last = r1 - 1;
@@ -199,7 +235,7 @@ function panelRows(
       a + load<usize>(rows + (<usize>min(r + 1, last) << 2)),
       a + load<usize>(rows + (<usize>min(r + 2, last) << 2)),
       a + load<usize>(rows + (<usize>min(r + 3, last) << 2)),
-      b, taps, ko, run, sa, sb, c + <usize>r * ldc, ldc, add,
+      b, taps, n, group, sa, sb, c + <usize>r * ldc, ldc, add,
     );
   }
 }
@@ -226,14 +262,18 @@ export function gemm(d: usize, p: usize, scratch: usize, t: u32, nt: u32, source
 
   let list = d + (LISTS << 2);
   list = fillTable(rowTable, 4, list);
-  list = fillTable(taps, 8, list);
+  list = fillTable(taps, TAP, list);
   list = fillTable(bTable, 4, list);
   fillTable(nTable, 4, list);
   const kPerOuter = word(d, KB) / ko; // B's runs per A's run
-  for (let o = 0; o < ko; o++) {
-    store<i32>(taps + (<usize>o << 3) + 4, inPlace ? load<i32>(bTable + (<usize>(o * kPerOuter) << 2)) : (o * run) << 5);
-  }
   const sb: usize = inPlace ? sbRun : 32;
+  const each = pieces(run);
+  const group = chain(run);
+  // From the last to the first: an entry lies at or before the place where its pieces go.
+  for (let o = ko - 1; o >= 0; o--) {
+    const from = inPlace ? load<usize>(bTable + (<usize>(o * kPerOuter) << 2)) : <usize>(o * run) << 5;
+    putTap(taps + <usize>(o * each) * TAP, load<usize>(taps + <usize>o * TAP), from, run, sa, sb);
+  }
 
   const units = mBlocks * word(d, BATCH);
   const u0 = mode == 0 ? share(units, t, nt) : 0;
@@ -261,7 +301,7 @@ export function gemm(d: usize, p: usize, scratch: usize, t: u32, nt: u32, source
         if (!inPlace) {
           packPanel(pack, from, bTable, word(d, KB), word(d, RUN_B), sbRun, word(d, SC), min(8, word(d, COLUMNS) - first));
         }
-        panelRows(a, rowTable, r0, r1, inPlace ? from : pack, taps, ko, run, sa, sb, c, 32, false);
+        panelRows(a, rowTable, r0, r1, inPlace ? from : pack, taps, ko * each, group, sa, sb, c, 32, false);
         store_(p, c, 32, mb, b, r0, r1, q, q + 1);
       }
       continue;
@@ -272,7 +312,11 @@ export function gemm(d: usize, p: usize, scratch: usize, t: u32, nt: u32, source
       const values = min(word(d, K_STEP), word(d, K_SIZE) - (kb % word(d, K_CUTS)) * word(d, K_STEP));
       const cutRun = word(d, K_RUN) != 0;
       const koNow = cutRun ? ko : (ko / word(d, K_STEP)) * values;
-      const runNow = cutRun ? values : run;
+      let taken = koNow * each;
+      if (cutRun) {
+        putTap(taps, 0, 0, values, sa, sb);
+        taken = pieces(values);
+      }
       let src: usize = 0;
       if (packed != b * kBlocks + kb) {
         packed = b * kBlocks + kb;
@@ -291,7 +335,7 @@ export function gemm(d: usize, p: usize, scratch: usize, t: u32, nt: u32, source
       }
       for (let q = 0; q < panels; q++) {
         panelRows(
-          a, rowTable, r0, r1, pack + <usize>q * panelBytes, taps, koNow, runNow, sa, sb,
+          a, rowTable, r0, r1, pack + <usize>q * panelBytes, taps, taken, group, sa, sb,
           c + (<usize>q << 5), ldc, kb > 0,
         );
       }

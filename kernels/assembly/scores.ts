@@ -1,6 +1,6 @@
 // The two products of attention whose steps are few (the head's channels) and whose results are scores: four query rows
 // against all keys in one call, with what follows done while the tile is in registers.
-import { tile } from './gemm';
+import { chain, pieces, putTap, tile } from './gemm';
 
 // @ts-ignore: decorator
 @inline function madd(a: v128, b: v128, c: v128): v128 {
@@ -30,7 +30,7 @@ import { tile } from './gemm';
  *  bias0 … bias3 (all 0 where there is none). */
 export function scoreQuad(
   a0: usize, a1: usize, a2: usize, a3: usize, b: usize, m: i32, e: i32, s: usize, ld: usize, scale: f32,
-  bias0: usize, bias1: usize, bias2: usize, bias3: usize, gk: usize, g0: i32, g1: i32, g2: i32, g3: i32, mask: f32, taps: usize,
+  bias0: usize, bias1: usize, bias2: usize, bias3: usize, gk: usize, g0: i32, g1: i32, g2: i32, g3: i32, mask: f32, table: usize,
 ): void {
   const scale4 = f32x4.splat(scale);
   const mask4 = f32x4.splat(mask);
@@ -73,7 +73,8 @@ export function scoreQuad(
   const rest = m & 7;
   if (rest == 0) return;
   // The last keys one at a time: bias and groups end with them.
-  tile(a0, a1, a2, a3, b, taps, 1, e, 4, 32, s, ld, false);
+  putTap(table, 0, 0, e, 4, 32);
+  tile(a0, a1, a2, a3, b, table, pieces(e), chain(e), 4, 32, s, ld, false);
   for (let r = 0; r < 4; r++) {
     const group = r == 0 ? g0 : r == 1 ? g1 : r == 2 ? g2 : g3;
     const bias = r == 0 ? bias0 : r == 1 ? bias1 : r == 2 ? bias2 : bias3;

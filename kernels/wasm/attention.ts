@@ -4,6 +4,7 @@ import type { Expr } from '../expr.ts';
 import { coefficient } from '../int.ts';
 import type { AttentionGradKernel, AttentionKernel } from '../ir.ts';
 import type { WasmKernel } from '../targets.ts';
+import { CHAIN, TAP_BYTES } from './contractPlan.ts';
 import { Emitter, f32Bits } from './emitter.ts';
 import { atZero, printInt } from './ints.ts';
 import { emitRow, storeSink } from './row.ts';
@@ -111,7 +112,7 @@ function describe(kernel: AttentionKernel | AttentionGradKernel): { words: numbe
   };
   const back = part !== 'forward';
   const places = [
-    alloc(16 + ROWS), // taps, a number per row
+    alloc(4 + ROWS + (TAP_BYTES / 4) * Math.ceil(Math.max(m, e, ROWS) / CHAIN)), // zeros, a number per row, taps
     alloc(n * e), // q
     alloc(m * e), // k
     alloc(m * e), // v

@@ -8,6 +8,7 @@ import { emitGenericContract } from './contractGeneric.ts';
 import {
   blockCount,
   blockValue,
+  CHAIN,
   CUT_K,
   CUT_M,
   type Cut,
@@ -18,6 +19,7 @@ import {
   planContract,
   product,
   type Source,
+  TAP_BYTES,
 } from './contractPlan.ts';
 import { Emitter, type Fn } from './emitter.ts';
 import { advance, decode, printInt } from './ints.ts';
@@ -67,7 +69,7 @@ function describe(plan: Plan): { words: number[]; scratch: number } {
   alloc(a.elements * 4);
   const atB = alloc(b.elements * 4);
   const atRows = alloc(rows * 4);
-  const atTaps = alloc(ko * 8);
+  const atTaps = alloc(ko * Math.ceil(run / CHAIN) * TAP_BYTES);
   const atBTable = alloc(kbCount * 4);
   const atNTable = alloc(product(nOuter) * 4);
   const atPack = alloc(plan.bInPlace ? 0 : product(order) * 32 * (plan.mode === 1 ? 1 : panels));

@@ -12,6 +12,10 @@ const ROWS = 384;
 const FEW_ROWS = 512;
 const WHOLE_SLAB_BYTES = 8 << 20;
 
+/** Of kernels/assembly/gemm.ts: the most terms in a chain, bytes of a tap's entry. */
+export const CHAIN = 48;
+export const TAP_BYTES = 12;
+
 /** Variables of one role cut into blocks: `fixed` ones and the block of `cut` come from the block's number, the rest are
  *  local: `step` values of `cut` (outermost), then `inner`. */
 export interface Cut {

@@ -4,7 +4,8 @@
     t3dc run … --grads                                        # with DIR/weights.safetensors and DIR/inputs.safetensors
     python test/reference/parity.py --feature-size 24 --size 64 --compare OUT.safetensors
 
---export writes weights.safetensors (PyTorch's names and layouts), inputs.safetensors (volume f32 [b c d h w] in [0, 1),
+--export writes weights.safetensors (PyTorch's names and layouts), volume.safetensors (volume f32 [b c d h w] in [0, 1); for the
+entry `logits`), inputs.safetensors (the same and label i32 [b 1 d h w]; for `segment`) and config.json. --compare runs MONAI in
 labels i32 [b d h w]) and config.json. --compare runs MONAI in float64 on the same weights and inputs and compares every
 tensor of OUT: `logits` ([b c d h w], or channels last), `loss`, `grad.NAME`. The exit status is 1 where any is out of bounds.
 Gradients of the first layers differ between float32 implementations by about 1e-3 (README.md tells why); with
@@ -28,7 +29,8 @@ def export(config: Config, directory: Path, model: torch.nn.Module) -> None:
     weights = {name: p.detach().to(torch.float32).contiguous().numpy() for name, p in model.named_parameters()}
     volume, labels = inputs(config)
     save_file(weights, directory / "weights.safetensors")
-    save_file({"volume": volume, "labels": labels[:, 0].astype(np.int32)}, directory / "inputs.safetensors")
+    save_file({"volume": volume}, directory / "volume.safetensors")
+    save_file({"volume": volume, "label": labels.astype(np.int32)}, directory / "inputs.safetensors")
     (directory / "config.json").write_text(json.dumps(config.to_json(), indent=2) + "\n")
     print(f"{directory}: {len(weights)} weights of {config.name}, volume and labels")
 
