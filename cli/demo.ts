@@ -16,10 +16,10 @@ import { withSession } from './session.ts';
 import { showTime } from './units.ts';
 
 /** Training may take this long; with it the whole demonstration stays below six minutes on two slow cores. */
-const BUDGET_MS = 190_000;
+const BUDGET_MS = 200_000;
 /** More steps are not needed; with fewer the organs are not learned. */
-const MOST = 100;
-const LEAST = 50;
+const MOST = 120;
+const LEAST = 70;
 /** The first calls run code that is not optimised yet. */
 const TRIALS = 3;
 
@@ -83,14 +83,16 @@ export async function demo(words: readonly string[]): Promise<number> {
   }
 }
 
-// Anisotropic working voxels spread the body over the whole 64³ patch. Cross-entropy counts less than Dice: in so short a
-// training it would first teach the small organs to vanish.
+// Anisotropic working voxels spread the body over the whole 64³ patch. Nine voxels of ten are background, the spleen is one of
+// 150: in so short a training plain cross-entropy would first teach the small organs to vanish. So classes count by one over the
+// root of their share, and the background has no Dice of its own.
 const SETTINGS = [
   `outChannels=${ORGAN_LABELS.length}`,
   `classNames=${ORGAN_LABELS.join(',')}`,
   'spacing=4.8,3.6,3.2',
-  'lr=3e-3',
-  'lambdaCE=0.3',
+  'lr=6e-3',
+  'weightCE=1,4,11,10,5,7',
+  'diceBackground=false',
 ];
 
 /** A command that failed has told why. */
