@@ -26,6 +26,13 @@ const TRIALS = 3;
 const OPTIONS = {
   out: { kind: 'text', short: 'o', value: 'DIR', default: 'dist/demo', help: 'where everything is written' },
   steps: { kind: 'integer', min: 1, value: 'N', help: 'training steps (default: what fits into three minutes)' },
+  seed: {
+    kind: 'integer',
+    min: 0,
+    default: 7,
+    value: 'N',
+    help: 'of the patients, the first weights and the order of training',
+  },
   device: { kind: 'choice', choices: ['auto', 'webgpu', 'wasm'], default: 'auto', help: 'as in t3dc train' },
 } as const;
 
@@ -53,7 +60,7 @@ export async function demo(words: readonly string[]): Promise<number> {
       '--classes',
       'organs',
       '--seed',
-      '7',
+      String(values.seed),
     ];
     await t3dc(...phantom, '--cases', '24', '-o', seen);
     await t3dc(...phantom, '--cases', '1', '--first', '1000', '-o', unseen);
@@ -61,7 +68,8 @@ export async function demo(words: readonly string[]): Promise<number> {
     const steps = values.steps ?? (await planSteps(artifact, values.device, out));
     out.line(`\n3. Train for ${steps} steps.`);
     const device = ['--device', values.device];
-    const training = ['--steps', String(steps), '--warmup', '4', '--crops', 'uniform', '--augment', 'off', ...device];
+    const length = ['--steps', String(steps), '--warmup', '4', '--seed', String(values.seed)];
+    const training = [...length, '--crops', 'uniform', '--augment', 'off', ...device];
     await t3dc('train', artifact, 'segment', '--data', seen, '-o', run, ...training);
 
     out.line('\n4. Segment the patient that was not seen, and compare with the truth.');
