@@ -65,9 +65,11 @@ export async function demo(words: readonly string[]): Promise<number> {
     await t3dc(...phantom, '--cases', '24', '-o', seen);
     await t3dc(...phantom, '--cases', '1', '--first', '1000', '-o', unseen);
 
-    const steps = values.steps ?? (await planSteps(artifact, values.device, out));
+    const { steps, on } = values.steps
+      ? { steps: values.steps, on: values.device }
+      : await planSteps(artifact, values.device, out);
     out.line(`\n3. Train for ${steps} steps.`);
-    const device = ['--device', values.device];
+    const device = ['--device', on];
     const length = ['--steps', String(steps), '--warmup', '4', '--seed', String(values.seed)];
     const training = [...length, '--crops', 'uniform', '--augment', 'off', ...device];
     await t3dc('train', artifact, 'segment', '--data', seen, '-o', run, ...training);
@@ -118,8 +120,15 @@ async function t3dc(...words: string[]): Promise<void> {
   if (code !== EXIT.ok) throw new Failed(code);
 }
 
-/** Measures a step without training and says how many fit. The number alone decides the result, not the time. */
-async function planSteps(artifact: string, device: 'auto' | 'webgpu' | 'wasm', out: Output): Promise<number> {
+/**
+ * Measures a step without training and says how many fit, and on which device: what follows need not look for a GPU again. The
+ * number alone decides the result, not the time.
+ */
+async function planSteps(
+  artifact: string,
+  device: 'auto' | 'webgpu' | 'wasm',
+  out: Output,
+): Promise<{ steps: number; on: 'webgpu' | 'wasm' }> {
   return withSession(artifact, { device, seed: 0 }, out, async (session) => {
     const contract = segmentationContract(session.manifest);
     const entry = lossEntry(session, contract, 'segment');
@@ -138,6 +147,6 @@ async function planSteps(artifact: string, device: 'auto' | 'webgpu' | 'wasm', o
       `\nA step takes ${showTime(ms)} here (${session.device.description}, ${availableParallelism()} processors): ` +
         `${steps} steps, about ${showTime(steps * ms)}.`,
     );
-    return steps;
+    return { steps, on: session.device.kind };
   });
 }

@@ -10,7 +10,7 @@ export interface ProgressBar {
 }
 
 /** Plain progress lines are at least this far apart. */
-const LINE_EVERY = 5000;
+const LINE_EVERY = 10_000;
 const REDRAW_EVERY = 80;
 /** No guess of the time left before this. */
 const ESTIMATE_AFTER = 1000;
