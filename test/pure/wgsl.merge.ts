@@ -70,6 +70,14 @@ test('numbers that always agree share a constant', () => {
   checkMembers(codes, merged);
 });
 
+test('numbers that agree in one kernel alone keep constants of their own', () => {
+  const codes = [kernel('  b1[3] = f32(3);'), kernel('  b1[5] = f32(6);')];
+  const merged = mergeCode(codes);
+  assert.is(merged.length, 1);
+  assert.equal(merged[0]!.members[1]!.constants, [5, 6]);
+  checkMembers(codes, merged);
+});
+
 test('names, types of numbers, attributes, array sizes and broadcast lanes keep texts apart', () => {
   const codes = [
     kernel('  b1[3] = x;'),
