@@ -47,9 +47,23 @@ ${cases}
     default: unreachable();
   }
 }
-export const TABLE: usize = memory.data<u32>([${table.join(',')}]);
+import { unpack } from './unpack';
+export const TABLE: usize = memory.data(${4 * table.length});
+unpack(memory.data<u32>([${leb128(table).join(',')}]), TABLE, ${table.length});
 `;
   }
+}
+
+/** Words as LEB128 bytes (runtime/scheduler/unpack.ts), four to a word. */
+function leb128(words: readonly number[]): Uint32Array {
+  const bytes: number[] = [];
+  for (const w of words) {
+    let n = w >>> 0;
+    for (; n > 127; n >>>= 7) bytes.push((n & 127) | 128);
+    bytes.push(n);
+  }
+  while (bytes.length % 4 !== 0) bytes.push(0);
+  return new Uint32Array(Uint8Array.from(bytes).buffer);
 }
 
 export interface Sections {

@@ -47,7 +47,14 @@ export function when(conds: readonly Cond[], then: Expr, otherwise: Expr): Expr 
     if (d === false) return otherwise;
     if (d === null) open.push(c);
   }
-  return open.length === 0 ? then : { k: 'if', conds: open, then, else: otherwise, dtype: then.dtype };
+  if (open.length === 0) return then;
+  // Nested conditions with one alternative are one condition.
+  if (then.k === 'if' && otherwise.k === 'lit' && then.else.k === 'lit' && Object.is(then.else.v, otherwise.v)) {
+    const id = (c: Cond): string => `${c.lo}:${intKey(c.e)}:${c.hi}`;
+    const known = new Set(open.map(id));
+    return { ...then, conds: [...open, ...then.conds.filter((c) => !known.has(id(c)))] };
+  }
+  return { k: 'if', conds: open, then, else: otherwise, dtype: then.dtype };
 }
 
 export function children(e: Expr): Expr[] {

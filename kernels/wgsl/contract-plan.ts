@@ -158,17 +158,84 @@ export function innerRanges(plan: ContractPlan): [number, number][] {
   return edges.slice(1).map((end, i) => [edges[i]!, end]);
 }
 
-/** Nested loops over all k variables but the innermost; the body gets their values. */
-export function outerLoops(w: Writer, plan: ContractPlan, body: (env: Map<string, Int>) => void): void {
-  const visit = (depth: number, env: Map<string, Int>): void => {
-    if (depth === plan.k.length - 1) {
-      body(env);
+/** Terms that one chain of additions sums at most, where the sizes divide: longer sums are chains added in order. Rounding grows
+ *  with the square root of a chain's length (as in kernels/assembly/gemm.ts). */
+export const CHAIN = 96;
+const SHORT = 16;
+
+interface SumLoop {
+  readonly name: string;
+  readonly size: number;
+  /** The loop moves its variable by this. */
+  readonly coef: number;
+}
+
+/** The sum's loops, outermost first; a long innermost one is cut in two, a lone one always, so that kernels share their text. */
+function sumLoops(plan: ContractPlan, parts: number): SumLoop[] {
+  const loops = plan.k.map((v) => ({ ...v, coef: 1 }));
+  const inner = loops[loops.length - 1]!;
+  if (parts > 1 || (inner.size <= CHAIN && loops.length > 1)) return loops;
+  let lo = Math.min(CHAIN, inner.size);
+  while (lo > 16 && inner.size % lo !== 0) lo--;
+  if (inner.size % lo !== 0) lo = inner.size;
+  return [
+    ...loops.slice(0, -1),
+    { name: inner.name, size: inner.size / lo, coef: lo },
+    { name: inner.name, size: lo, coef: 1 },
+  ];
+}
+
+export interface Chain {
+  /** Accumulators are declared, all zero. */
+  begin(): void;
+  /** One step of the sum. */
+  step(env: Map<string, Int>): void;
+  /** They are added to the sums. */
+  end(): void;
+}
+
+/** The outermost of the loops that make a chain: short innermost ones are taken together. */
+function chainStart(loops: readonly SumLoop[]): number {
+  let n = loops.length - 1;
+  let terms = loops[n]!.size;
+  while (n > 0 && terms < SHORT) terms *= loops[--n]!.size;
+  return n;
+}
+
+/** Writes the nested loops of the sum, chain by chain. */
+export function sumChains(w: Writer, plan: ContractPlan, chain: Chain): void {
+  const ranges = innerRanges(plan);
+  const loops = sumLoops(plan, ranges.length);
+  const last = loops.length - 1;
+  const start = chainStart(loops);
+  const moved = (env: Env, l: SumLoop, i: Int): Map<string, Int> =>
+    new Map([...env, [l.name, add(env.get(l.name) ?? int(0), mul(i, l.coef))]]);
+  const inside = (n: number, env: Env, parts: readonly [number, number][]): void => {
+    const l = loops[n]!;
+    if (n < last) w.loop('k', l.size, (i) => inside(n + 1, moved(env, l, i), parts));
+    else if (parts.length === 1) w.loop('k', l.size, (i) => chain.step(moved(env, l, i)));
+    else for (const [from, to] of parts) w.loop('k', to - from, (i) => chain.step(moved(env, l, add(i, int(from)))));
+  };
+  const outside = (n: number, env: Env): void => {
+    if (n < start) {
+      w.loop('k', loops[n]!.size, (i) => outside(n + 1, moved(env, loops[n]!, i)), true);
       return;
     }
-    const v = plan.k[depth]!;
-    w.loop('k', v.size, (i) => visit(depth + 1, new Map([...env, [v.name, i]])));
+    // Parts of a concatenation are chains of their own where nothing else stands in one.
+    const each: (readonly [number, number][])[] =
+      start === last && ranges.length > 1 ? ranges.map((r) => [r]) : [ranges];
+    for (const parts of each) {
+      w.block('', () => {
+        chain.begin();
+        if (start === last && parts.length === 1 && ranges.length > 1) {
+          const [from, to] = parts[0]!;
+          w.loop('k', to - from, (i) => chain.step(moved(env, loops[last]!, add(i, int(from)))));
+        } else inside(start, env, parts);
+        chain.end();
+      });
+    }
   };
-  visit(0, new Map());
+  outside(0, new Map());
 }
 
 /** Where a workgroup's tile lies: batch index, first row and column, and what bounds them. */
@@ -194,64 +261,58 @@ export function tileCount(plan: ContractPlan, rows: number, columns: number, cou
   return n.batch * Math.ceil(n.rows / rows) * Math.ceil(n.columns / columns);
 }
 
-/** Writes the decoding of the workgroup's number; workgroups past the last tile return. */
-export function writeTile(w: Writer, plan: ContractPlan, rows: number, columns: number): Tile {
-  const cut = plan.cut;
-  const of = (role: Role, tile: number) => {
-    const sliced = cut?.role === role;
-    const inner = sliced ? cut.inner : 0;
-    const clean = !sliced || inner % tile === 0;
-    return {
-      start: sliced ? `first * ${inner}` : '0',
-      length: sliced ? `count * ${inner}` : `${plan.size[role]}`,
-      blocks: sliced
-        ? clean
-          ? `count * ${inner / tile}`
-          : `(count * ${inner} + ${tile - 1}) / ${tile}`
-        : `${Math.ceil(plan.size[role] / tile)}`,
-      clean,
-      firstBlock: sliced && clean ? `first * ${inner / tile} + ` : '',
-      tail: sliced ? !clean : plan.size[role] % tile !== 0,
-      total: Math.ceil(plan.size[role] / tile),
-    };
+/**
+ * Writes the decoding of the workgroup's number; workgroups past the last tile return. `blocks`: rows and columns of whole
+ * tiles are told by their block, for vectors; else every row is held inside the slab, and kernels share more text.
+ */
+export function writeTile(w: Writer, plan: ContractPlan, rows: number, columns: number, blocks = true): Tile {
+  const { cut } = plan;
+  const share = (role: Role): [perIndex: number, fixed: number] =>
+    cut?.role === role ? [cut.inner, 0] : [0, plan.size[role]];
+  const sizeOf = (role: Role): string => {
+    const [each, fixed] = share(role);
+    return `count * ${each} + ${fixed}`;
   };
-  const r = of('rows', rows);
-  const c = of('columns', columns);
-  const b = of('batch', 1);
-  w.line(`let row_blocks = ${r.blocks};`);
-  w.line(`let column_blocks = ${c.blocks};`);
-  w.line(`if (group >= row_blocks * column_blocks * (${b.length})) { return; }`);
+  const place = (name: 'row' | 'column', role: Role, tile: number): void => {
+    w.line(`let ${name}_end = (first + count) * ${share(role)[0]} + ${share(role)[1]};`);
+    w.line(`let ${name}_blocks = (${sizeOf(role)} + ${tile - 1}) / ${tile};`);
+  };
+  place('row', 'rows', rows);
+  place('column', 'columns', columns);
+  w.line('let tiles = row_blocks * column_blocks;');
+  w.line(`if (group >= tiles * (${sizeOf('batch')})) { return; }`);
   w.line('let column_block = group % column_blocks;');
   w.line('let row_block = (group / column_blocks) % row_blocks;');
   const batch = plan.size.batch === 1 ? int(0) : w.declare('batch', plan.size.batch);
-  if (plan.size.batch > 1) w.line(`let batch = ${b.firstBlock}group / (row_blocks * column_blocks);`);
-  const place = (role: 'row' | 'column', x: ReturnType<typeof of>, tile: number): Int | null => {
-    w.line(`let ${role}_end = ${x.start === '0' ? x.length : `${x.start} + ${x.length}`};`);
-    if (!x.clean) {
-      w.line(`let ${role}0 = ${x.start} + ${role}_block * ${tile};`);
-      return null;
+  if (plan.size.batch > 1) w.line(`let batch = first * ${share('batch')[0]} + group / tiles;`);
+  const start = (name: 'row' | 'column', role: Role, tile: number): { block: Int | null; tail: boolean } => {
+    const [each, fixed] = share(role);
+    const total = Math.ceil(plan.size[role] / tile);
+    const whole = (blocks || (name === 'column' && each === 0 && fixed % tile === 0)) && each % tile === 0;
+    if (!whole) {
+      w.line(`let ${name}0 = first * ${each} + ${name}_block * ${tile};`);
+      return { block: null, tail: true };
     }
-    if (x.total === 1) {
-      w.line(`let ${role}0 = 0;`);
-      return int(0);
+    if (total === 1) {
+      w.line(`let ${name}0 = 0;`);
+      return { block: int(0), tail: fixed % tile !== 0 };
     }
-    const name = `${role}_tile`;
-    w.line(`let ${name} = ${x.firstBlock}${role}_block;`);
-    w.line(`let ${role}0 = ${name} * ${tile};`);
-    return w.declare(name, x.total);
+    w.line(`let ${name}_tile = first * ${each / tile} + ${name}_block;`);
+    w.line(`let ${name}0 = ${name}_tile * ${tile};`);
+    return { block: w.declare(`${name}_tile`, total), tail: fixed % tile !== 0 };
   };
-  const rowBlock = place('row', r, rows);
-  const columnBlock = place('column', c, columns);
+  const row = start('row', 'rows', rows);
+  const column = start('column', 'columns', columns);
   return {
     batch,
-    rowBlock,
-    columnBlock,
+    rowBlock: row.block,
+    columnBlock: column.block,
     row0: 'row0',
     column0: 'column0',
     rowEnd: 'row_end',
     columnEnd: 'column_end',
-    rowTail: r.tail,
-    columnTail: c.tail,
+    rowTail: row.tail,
+    columnTail: column.tail,
   };
 }
 

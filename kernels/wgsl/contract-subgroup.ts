@@ -14,9 +14,8 @@ import {
   element,
   elementLoads,
   indexIn,
-  innerRanges,
-  outerLoops,
   outputs,
+  sumChains,
   tileCount,
   writeTile,
 } from './contract-plan.ts';
@@ -44,8 +43,8 @@ function chooseBlocking(plan: ContractPlan, s: number): Blocking {
   const most = maxAccumulators(plan.kernel.flops);
   let best: Blocking = { ra: 1, cn: 1 };
   let least = Infinity;
-  for (let ra = 1; ra <= 4; ra++) {
-    for (let cn = 1; cn <= 12; cn++) {
+  for (const ra of [1, 2, 4]) {
+    for (const cn of [1, 2, 3, 4, 6, 8, 12]) {
       const accumulators = s * ra * cn;
       const loads = left * ra + right * cn;
       if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > MAX_STATIC_LOADS)) continue;
@@ -82,7 +81,7 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
   const rows = s * ra;
   const columns = s * cn;
   const printer = new ExpressionPrinter(w);
-  const tile = writeTile(w, plan, rows, columns);
+  const tile = writeTile(w, plan, rows, columns, false);
   w.line('let l = i32(lane);');
   const l = w.declare('l', s);
   const batch = coordinates(plan, 'batch', tile.batch);
@@ -92,36 +91,61 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
   const lanesColumns = Array.from({ length: cn }, (_, j) =>
     indexIn(w, tile, 'column', plan.size.columns, columns, add(l, int(j * s))),
   );
-  const acc = (r: number, j: number): string => `a${r}_${j}`;
-  for (let r = 0; r < rows; r++) {
-    w.line(Array.from({ length: cn }, (_, j) => `var ${acc(r, j)} = 0.0f;`).join(' '));
-  }
-  const inner = plan.k[plan.k.length - 1]!;
-  outerLoops(w, plan, (outer) => {
-    for (const [from, to] of innerRanges(plan)) {
-      w.loop('k', to - from, (i) => {
-        const env = new Map([...batch, ...outer, [inner.name, add(i, int(from))] as const]);
-        const left = lanesRows.map((row) =>
-          printer.printNamed(element(plan.left, new Map([...env, ...coordinates(plan, 'rows', row)]))),
-        );
-        const right = lanesColumns.map((column) =>
-          printer.printNamed(element(plan.right, new Map([...env, ...coordinates(plan, 'columns', column)]))),
-        );
-        for (let r = 0; r < rows; r++) {
-          const x = w.let('x', `subgroupBroadcast(${left[Math.floor(r / s)]!.code}, ${r % s}u)`);
-          w.line(right.map((b, j) => `${acc(r, j)} = fma(${x}, ${b.code}, ${acc(r, j)});`).join(' '));
-        }
+  const widths = vectors(cn);
+  const name = (r: number, g: number): string => (widths.length === 1 ? `a${r}` : `a${r}_${g}`);
+  const perRow = <T>(f: (r: number) => T): T[] => Array.from({ length: rows }, (_, r) => f(r));
+  const perGroup = <T>(f: (width: number, g: number) => T): T[] => widths.map(f);
+  for (const [g, width] of widths.entries()) w.line(`var sum${g}: array<${type(width)}, ${rows}>;`);
+  sumChains(w, plan, {
+    begin: () => {
+      for (const line of inLines(perRow((r) => perGroup((n, g) => `var ${name(r, g)} = ${zero(n)};`)).flat()))
+        w.line(line);
+    },
+    step: (sums) => {
+      const env = new Map([...batch, ...sums]);
+      const left = lanesRows.map((row) =>
+        printer.printNamed(element(plan.left, new Map([...env, ...coordinates(plan, 'rows', row)]))),
+      );
+      const right = lanesColumns.map((column) =>
+        printer.printNamed(element(plan.right, new Map([...env, ...coordinates(plan, 'columns', column)]))),
+      );
+      let from = 0;
+      const packed = perGroup((n) => {
+        const values = right.slice(from, from + n).map((v) => v.code);
+        from += n;
+        return n === 1 ? values[0]! : w.let('b', `${type(n)}(${values.join(', ')})`);
       });
-    }
+      for (let r = 0; r < rows; r++) {
+        const x = `subgroupBroadcast(${left[Math.floor(r / s)]!.code}, ${r % s}u)`;
+        const shared = widths.length === 1 ? x : w.let('x', x);
+        w.line(
+          perGroup(
+            (n, g) =>
+              `${name(r, g)} = fma(${n === 1 ? shared : `${type(n)}(${shared})`}, ${packed[g]}, ${name(r, g)});`,
+          ).join(' '),
+        );
+      }
+    },
+    end: () => {
+      for (const line of inLines(perRow((r) => perGroup((_, g) => `sum${g}[${r}] += ${name(r, g)};`)).flat()))
+        w.line(line);
+    },
   });
-  for (let r = 0; r < rows; r++) {
+  const groupOf = (j: number): [number, number] => {
+    let g = 0;
+    while (j >= widths[g]!) j -= widths[g++]!;
+    return [g, j];
+  };
+  w.loop('r', rows, (r) => {
     // Loads of the epilogue stand outside the guards: their indices are held inside the output.
-    const row = indexIn(w, tile, 'row', plan.size.rows, rows, int(r));
+    const row = indexIn(w, tile, 'row', plan.size.rows, rows, r);
+    const at = w.int(r);
     const stores = lanesColumns.map((column, j) => {
       const env = new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', column)]);
-      printer.acc = { code: acc(r, j), wide: false, dtype: 'f32' };
-      const { at, values } = outputs(plan, env);
-      return { at, values: values.map((v) => printer.print(v)) };
+      const [g, lane] = groupOf(j);
+      printer.acc = { code: `sum${g}[${at}]${widths[g] === 1 ? '' : `.${'xyzw'[lane]}`}`, wide: false, dtype: 'f32' };
+      const { at: to, values } = outputs(plan, env);
+      return { at: to, values: values.map((v) => printer.print(v)) };
     });
     const write = (): void => {
       for (const [j, o] of stores.entries()) {
@@ -135,7 +159,27 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
         else put();
       }
     };
-    if (tile.rowTail || tile.rowBlock === null) w.block(`if (${tile.row0} + ${r} < ${tile.rowEnd})`, write, true);
+    if (tile.rowTail || tile.rowBlock === null) w.block(`if (${tile.row0} + ${at} < ${tile.rowEnd})`, write, true);
     else write();
+  });
+}
+
+/** n columns of a lane as vectors of at most four, nearly equal. */
+function vectors(n: number): number[] {
+  const count = Math.ceil(n / 4);
+  return Array.from({ length: count }, (_, g) => Math.floor(((g + 1) * n) / count) - Math.floor((g * n) / count));
+}
+
+const type = (width: number): string => (width === 1 ? 'f32' : `vec${width}<f32>`);
+const zero = (width: number): string => (width === 1 ? '0.0f' : `${type(width)}()`);
+
+/** Short statements, several to a line. */
+function inLines(statements: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const s of statements) {
+    const last = lines[lines.length - 1];
+    if (last !== undefined && last.length + s.length < 100) lines[lines.length - 1] = `${last} ${s}`;
+    else lines.push(s);
   }
+  return lines;
 }

@@ -9,10 +9,12 @@ import { add, type Int, int, mul, unlinear } from '../int.ts';
 import type { LoopVar, Operand } from '../ir.ts';
 import type { WgslVariant } from '../targets.ts';
 import {
+  CHAIN,
   type ContractPlan,
   coordinates,
   countLoads,
   element,
+  indexIn,
   outputs,
   type Role,
   tileCount,
@@ -40,7 +42,7 @@ function chooseBlocking(plan: ContractPlan, kSize: number): Blocking {
   // The widest of the widths that waste fewest columns.
   let tx = 1;
   let least = Infinity;
-  for (let t = 1; t <= 16; t++) {
+  for (const t of [1, 2, 3, 4, 6, 8, 12, 16]) {
     const waste = Math.ceil(columns / t) * t;
     if (waste <= least) {
       least = waste;
@@ -129,7 +131,9 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
 
   w.usesOnce = true;
   const acc = (r: number): string => `acc${r}`;
-  for (let r = 0; r < 4 * q; r++) w.line(`var ${acc(r)} = vec4<f32>();`);
+  const height = 4 * q;
+  const each = Array.from({ length: height }, (_, r) => r);
+  w.line(`var sum: array<vec4<f32>, ${height}>;`);
 
   // Filling: units of (quad, k step) dealt to the threads, neighbours along what is contiguous in memory.
   const threads = tx * ty;
@@ -155,29 +159,49 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
   const left = units('rows', plan.left);
   const right = units('columns', plan.right);
 
+  const blocks = Math.ceil(k.size / depth);
+  // A chain of additions is a few blocks (contract-plan.ts); blocks past the sum's end are filled with zeros.
+  const chains = Math.ceil(blocks / Math.max(1, Math.floor(CHAIN / depth)));
+  const perChain = Math.ceil(blocks / chains);
+  const once = chains === 1 && k.outer.every((v) => v.size === 1);
   const fill = (name: 'left' | 'right', list: typeof left, env: Map<string, Int>, base: Int): void => {
     const [operand, role] = name === 'left' ? ([plan.left, 'rows'] as const) : ([plan.right, 'columns'] as const);
     const quads = (role === 'rows' ? rows : columns) / 4;
+    const value = (at: Int, index: Int): Expr => {
+      const inner = unlinear(
+        at,
+        k.inner.map((v) => v.size),
+      );
+      const sums: [string, Int][] = k.inner.map((v, i) => [v.name, inner[i]!]);
+      return when(
+        [{ e: at, lo: 0, hi: k.size }],
+        element(operand, new Map([...env, ...sums, ...coordinates(plan, role, index)])),
+        lit(0),
+      );
+    };
+    // Elements that are no vectors in memory are fetched by a function: written out, four a unit, they would be long.
+    let fetch: ((args: readonly string[]) => string) | null = null;
+    const fetchOne = (index: Int, at: Int): string => {
+      fetch ??= w.routine(
+        `${name}_at`,
+        [
+          ['m', plan.size[role]],
+          ['k', chains * perChain * depth],
+        ],
+        (f, [m, step]) => new ExpressionPrinter(f).print(value(step!, m!)).code,
+      );
+      return fetch([w.int(index), w.named(at)]);
+    };
     for (const u of list) {
       const put = (): void => {
         const at = add(base, u.step);
-        const inner = unlinear(
-          at,
-          k.inner.map((v) => v.size),
-        );
-        const sums: [string, Int][] = k.inner.map((v, i) => [v.name, inner[i]!]);
-        const value = (index: Int): Expr =>
-          when(
-            [{ e: at, lo: 0, hi: k.size }],
-            element(operand, new Map([...env, ...sums, ...coordinates(plan, role, index)])),
-            lit(0),
-          );
         let code: string;
-        if ('wide' in u.where && canWiden(value(u.where.wide))) code = printer.printWide(value(u.where.wide)).code;
+        if ('wide' in u.where && canWiden(value(at, u.where.wide)))
+          code = printer.printWide(value(at, u.where.wide)).code;
         else {
           const each =
             'each' in u.where ? u.where.each : [0, 1, 2, 3].map((c) => lane((u.where as { wide: Int }).wide, c));
-          code = `vec4<f32>(${each.map((index) => printer.printNamed(value(index)).code).join(', ')})`;
+          code = `vec4<f32>(${each.map((index) => fetchOne(index, at)).join(', ')})`;
         }
         w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${code};`);
       };
@@ -186,13 +210,10 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
     }
   };
 
-  const loops = (n: number, env: Map<string, Int>): void => {
-    if (n < k.outer.length) {
-      w.loop('k', k.outer[n]!.size, (i) => loops(n + 1, new Map([...env, [k.outer[n]!.name, i]])));
-      return;
-    }
-    w.loop('kt', Math.ceil(k.size / depth), (block) => {
-      const base = mul(block, depth);
+  const chain = (env: Map<string, Int>, number: Int): void => {
+    w.line(each.map((r) => `var ${acc(r)} = vec4<f32>();`).join(' '));
+    w.loop('kt', perChain, (block) => {
+      const base = mul(add(mul(number, perChain), block), depth);
       fill('left', left, env, base);
       fill('right', right, env, base);
       w.line('workgroupBarrier();');
@@ -209,40 +230,47 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
       });
       w.line('workgroupBarrier();');
     });
+    w.line(each.map((r) => `sum[${r}] ${once ? '=' : '+='} ${acc(r)};`).join(' '));
+  };
+  const loops = (n: number, env: Map<string, Int>): void => {
+    if (n < k.outer.length)
+      w.loop('k', k.outer[n]!.size, (i) => loops(n + 1, new Map([...env, [k.outer[n]!.name, i]])));
+    else w.loop('kc', chains, (i) => chain(env, i));
   };
   loops(0, new Map(batch));
 
   const column = quad('columns', x);
-  for (let r = 0; r < 4 * q; r++) {
-    const rowQuad = quad('rows', add(mul(y, q), int(Math.floor(r / 4))));
-    const row = 'wide' in rowQuad ? lane(rowQuad.wide, r % 4) : rowQuad.each[r % 4]!;
+  // A fixed count: GPU drivers unroll it, and the sums stay in registers.
+  w.block(`for (var r = 0; r < ${height}; r += 1)`, () => {
+    const r = w.declare('r', height);
+    const row = indexIn(w, tile, 'row', plan.size.rows, rows, add(mul(y, height), r));
     const at = (index: Int) =>
       outputs(plan, new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', index)]));
     const guards: string[] = [];
-    if (tile.rowTail || tile.rowBlock === null) guards.push(`row0 + ty * ${4 * q} + ${r} < row_end`);
+    if (tile.rowTail || tile.rowBlock === null) guards.push(`row0 + ty * ${height} + r < row_end`);
     const bounded = tile.columnTail || tile.columnBlock === null;
     const guarded = (list: string[], put: () => void): void =>
       list.length ? w.block(`if (${list.join(' && ')})`, put, true) : put();
     if ('wide' in column) {
       const o = at(column.wide);
       if (lanes(o.at)?.coef === 1 && o.values.every(canWiden)) {
-        printer.acc = { code: acc(r), wide: true, dtype: 'f32' };
+        printer.acc = { code: 'sum[r]', wide: true, dtype: 'f32' };
         const values = o.values.map((v) => printer.printNamed(v, true));
         if (bounded) guards.push('column0 + tx * 4 < column_end');
         guarded(guards, () => store(w, plan, o.at, values));
-        continue;
+        return;
       }
     }
-    const each = 'each' in column ? column.each : [0, 1, 2, 3].map((c) => lane((column as { wide: Int }).wide, c));
-    each.forEach((index, c) => {
+    const single = 'each' in column ? column.each : [0, 1, 2, 3].map((c) => lane((column as { wide: Int }).wide, c));
+    single.forEach((index, c) => {
       const o = at(index);
-      printer.acc = { code: `${acc(r)}.${'xyzw'[c]}`, wide: false, dtype: 'f32' };
+      printer.acc = { code: `sum[r].${'xyzw'[c]}`, wide: false, dtype: 'f32' };
       const values = o.values.map((v) => printer.print(v));
       guarded(bounded ? [...guards, `column0 + tx * 4 + ${c} < column_end`] : guards, () =>
         store(w, plan, o.at, values),
       );
     });
-  }
+  });
 }
 
 function store(w: Writer, plan: ContractPlan, at: Int, values: readonly Value[]): void {

@@ -7,9 +7,18 @@ export function f32Literal(v: number): string {
   if (Number.isNaN(v)) return 'nan_f32()';
   if (v === Infinity) return 'inf_f32()';
   if (v === -Infinity) return '-inf_f32()';
-  const s = String(Math.fround(v)).replace('e+', 'e');
+  const s = shortest(Math.fround(v)).replace('e+', 'e');
   const text = /[.e]/.test(s) ? `${s}f` : `${s}.0f`;
   return v < 0 || Object.is(v, -0) ? `(${text})` : text;
+}
+
+/** The fewest decimals that name this f32. */
+function shortest(v: number): string {
+  for (let digits = 1; digits < 9; digits++) {
+    const s = String(Number(v.toPrecision(digits)));
+    if (Math.fround(Number(s)) === v) return s;
+  }
+  return String(v);
 }
 
 export const i32Literal = (v: number): string => (v === -(2 ** 31) ? 'i32(-2147483648)' : v < 0 ? `(${v})` : `${v}i`);
@@ -114,6 +123,8 @@ const BITS = (name: string, wide: boolean, test: string): Helper => {
 };
 
 const TABLE: Record<string, (name: string) => Helper> = {
+  quo: () => ({ uses: [], code: 'fn quo(a: i32, b: i32) -> i32 { return i32(u32(a) / u32(b)); }' }),
+  rem: () => ({ uses: [], code: 'fn rem(a: i32, b: i32) -> i32 { return i32(u32(a) % u32(b)); }' }),
   inf_f32: () => ({
     uses: [],
     code: 'fn inf_f32() -> f32 {\n  var bits = 0x7f800000u;\n  return bitcast<f32>(bits);\n}',

@@ -33,8 +33,6 @@ export const emitWgsl: EmitWgsl = (kernel, options) => {
 export function header(kernel: Kernel): string {
   const lines = [
     `// ${kernel.name}`,
-    `// region: ${kernel.region}`,
-    `// ops: ${kernel.ops.join(', ')}`,
     ...(kernel.lines.length ? [`// model: ${kernel.lines.join(', ')}`] : []),
     ...kernel.bufs.map((b, i) => `// b${i}: ${b.label} (${b.access})`),
   ];

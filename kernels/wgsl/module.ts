@@ -7,6 +7,7 @@ import type { Kernel } from '../ir.ts';
 import type { WgslVariant } from '../targets.ts';
 import { WgslError } from './errors.ts';
 import { helperSource } from './helpers.ts';
+import { tidy } from './tidy.ts';
 import { type BufferInfo, storageType, Writer } from './writer.ts';
 
 export interface EmitOptions {
@@ -71,6 +72,7 @@ export function buildVariant(
   lines.push(...(m.declarations ?? []));
   const helpers = helperSource(w.helpers);
   if (helpers) lines.push(helpers);
+  lines.push(...w.functions);
   const args = ['@builtin(workgroup_id) wg: vec3<u32>', '@builtin(local_invocation_index) local: u32'];
   if (m.features?.includes('subgroups')) args.push('@builtin(subgroup_invocation_id) lane: u32');
   lines.push(
@@ -87,7 +89,7 @@ export function buildVariant(
   );
   const variant: WgslVariant = {
     id: m.id,
-    code: lines.join('\n'),
+    code: tidy(lines.join('\n')),
     requires: {
       features: m.features ?? [],
       ...(m.subgroupSize ? { subgroupSize: m.subgroupSize } : {}),

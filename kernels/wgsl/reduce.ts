@@ -137,10 +137,10 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
     if (ty > 1) {
       w.line(`partial[local] = acc;`);
       if (kernel.op === 'argmax') w.line('partial_at[local] = acc_at;');
-      for (let half = ty / 2; half >= 1; half /= 2) {
+      w.block(`for (var half = ${ty / 2}; half > 0; half /= 2)`, () => {
         w.line('workgroupBarrier();');
-        w.block(`if (ty < ${half})`, () => {
-          const other = `local + ${half * tx}u`;
+        w.block('if (ty < half)', () => {
+          const other = `local + u32(half) * ${tx}u`;
           if (kernel.op === 'argmax') {
             w.line(`let b = partial[${other}];`);
             w.line(`let b_at = partial_at[${other}];`);
@@ -150,7 +150,7 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
             );
           } else w.line(`partial[local] = ${combine('partial[local]', `partial[${other}]`)};`);
         });
-      }
+      });
     }
     w.block(
       `if (ty == 0 && local_o < ${total})`,

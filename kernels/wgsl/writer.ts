@@ -43,17 +43,25 @@ export const storageType = (d: DType): string => (d === 'bool' ? 'u32' : scalarT
 export class Writer {
   readonly bufs: readonly BufferInfo[];
   /** Names of helper functions that the body calls. */
-  readonly helpers = new Set<string>();
+  readonly helpers: Set<string>;
   usesStep = false;
   usesOnce = false;
   private stack: Block[];
   private readonly root: Block;
   private readonly depths = new Map<string, number>();
   private counter = 0;
-  private readonly usedOffsets = new Set<string>();
+  private readonly usedOffsets: Set<string>;
+  /** Functions that the body calls, whole. */
+  readonly functions: string[] = [];
+  private readonly outer: Writer | null;
+  /** A function's writer: variables of the caller that it uses. */
+  private readonly captured = new Set<string>();
 
-  constructor(bufs: readonly BufferInfo[]) {
+  constructor(bufs: readonly BufferInfo[], outer: Writer | null = null) {
     this.bufs = bufs;
+    this.outer = outer;
+    this.helpers = outer?.helpers ?? new Set<string>();
+    this.usedOffsets = outer?.usedOffsets ?? new Set<string>();
     this.root = new Block(null, false);
     this.stack = [this.root];
   }
@@ -104,16 +112,38 @@ export class Writer {
   /**
    * `for` over 0 … count-1; the body gets the variable. A single iteration is written without a loop. The bound hides
    * its value behind `once` (module.ts), which is 1: drivers unroll short loops, and lavapipe compiles in time that
-   * grows with the square of the loads in the text (minutes for some of these bodies).
+   * grows with the square of the loads in the text (minutes for some of these bodies). `always`: also a single iteration.
    */
-  loop(prefix: string, count: number, body: (i: Int) => void): void {
-    if (count <= 1) {
+  loop(prefix: string, count: number, body: (i: Int) => void, always = false): void {
+    if (count <= 1 && !always) {
       if (count > 0) body(int(0));
       return;
     }
     this.usesOnce = true;
     const name = this.fresh(prefix);
     this.block(`for (var ${name} = 0; ${name} < ${count} * once; ${name} += 1)`, () => body(this.declare(name, count)));
+  }
+
+  /**
+   * A function of index parameters with an f32 result, for values that the text would otherwise repeat; `body` gives the
+   * result's code. Variables of the caller that it uses become parameters too. Returns what writes a call.
+   */
+  routine(
+    name: string,
+    params: readonly (readonly [name: string, size: number])[],
+    body: (w: Writer, params: readonly Int[]) => string,
+  ): (args: readonly string[]) => string {
+    const w = new Writer(this.bufs, this);
+    const result = body(
+      w,
+      params.map(([p, size]) => w.declare(p, size)),
+    );
+    this.usesStep ||= w.usesStep;
+    const captured = [...w.captured].sort();
+    const head = [...params.map(([p]) => p), ...captured].map((p) => `${p}: i32`).join(', ');
+    const lines = w.text();
+    this.functions.push(`fn ${name}(${head}) -> f32 {\n${lines}${lines ? '\n' : ''}  return ${result};\n}`);
+    return (args) => `${name}(${[...args, ...captured].join(', ')})`;
   }
 
   get depth(): number {
@@ -183,6 +213,7 @@ export class Writer {
         return 0;
       case 'var': {
         const d = this.depths.get(e.name);
+        if (d === undefined && this.outer?.depths.has(e.name)) return 0;
         if (d === undefined) throw new WgslError('wgsl-internal', `index variable ${e.name} is not declared`);
         return d;
       }
@@ -199,6 +230,7 @@ export class Writer {
       case 'const':
         return e.v < 0 ? `(${e.v})` : `${e.v}`;
       case 'var':
+        if (!this.depths.has(e.name) && this.outer?.depths.has(e.name)) this.captured.add(e.name);
         return e.name;
       case 'mul':
         return `${this.named(e.a)} * ${e.c < 0 ? `(${e.c})` : e.c}`;
@@ -228,12 +260,14 @@ export class Writer {
     const [lo] = range(e.a);
     const a = this.named(e.a);
     const c = e.c;
-    if (Number.isInteger(Math.log2(c))) return e.k === 'div' ? `${a} >> ${Math.log2(c)}u` : `${a} & ${c - 1}`;
-    // Unsigned division of a number moved into the non-negative range: WGSL's truncates towards zero.
+    // Of a number moved into the non-negative range: WGSL's division truncates towards zero. Powers of two are written alike,
+    // so that kernels share their text (merge.ts); a driver makes shifts of them.
     const up = lo < 0 ? Math.ceil(-lo / c) : 0;
-    const u = `u32(${up ? `${a} + ${up * c}` : a})`;
-    if (e.k === 'mod') return `i32(${u} % ${c}u)`;
-    return up ? `i32(${u} / ${c}u) - ${up}` : `i32(${u} / ${c}u)`;
+    const from = up ? `${a} + ${up * c}` : a;
+    const helper = e.k === 'mod' ? 'rem' : 'quo';
+    this.helpers.add(helper);
+    const code = `${helper}(${from}, ${c})`;
+    return up && e.k === 'div' ? `${code} - ${up}` : code;
   }
 
   private sum(e: Int): string {
@@ -321,10 +355,8 @@ export class Writer {
   /** The window offset of binding `buf`, in the units of its element type. */
   private offset(buf: number): Int {
     const name = `o${buf}`;
-    if (!this.usedOffsets.has(name)) {
-      this.usedOffsets.add(name);
-      this.depths.set(name, 0);
-    }
+    this.usedOffsets.add(name);
+    (this.outer ?? this).depths.set(name, 0);
     return variable(name, 2 ** 31);
   }
 
