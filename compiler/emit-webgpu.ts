@@ -8,6 +8,8 @@ import type { Program, ProgramTensor } from './program.ts';
 import { slabs } from './slabs.ts';
 
 const MAX_FOLD = 65535;
+/** Special variants are kept for the kernels that do this share of the work; the rest run anywhere with little loss. */
+const SPECIAL_SHARE = 0.96;
 
 export interface Limits {
   readonly maxStorageBufferBindingSize: number;
@@ -18,7 +20,7 @@ export class WebGpuEmitter {
   readonly dispatches: Dispatch[] = [];
   largestBinding = 0;
   private readonly byCode = new Map<string, number>();
-  private readonly texts: { kernel: number; variant: number; head: string; code: string }[] = [];
+  private texts: { kernel: number; variant: string; head: string; labels: readonly string[]; code: string }[] = [];
   private readonly limits: Limits;
 
   constructor(limits: Limits) {
@@ -77,8 +79,9 @@ export class WebGpuEmitter {
       bytes: k.bufs.reduce((s, b) => s + 4 * b.size, 0),
       usesStep: w.usesStep,
       bindings: access,
-      variants: w.variants.map((v, variant) => {
-        this.texts.push({ kernel: index, variant, head: header(k), code: v.code });
+      variants: w.variants.map((v) => {
+        const labels = k.bufs.map((b) => b.label);
+        this.texts.push({ kernel: index, variant: v.id, head: header(k), labels, code: v.code });
         return {
           id: v.id,
           file: '', // finish
@@ -95,25 +98,60 @@ export class WebGpuEmitter {
 
   /** The kernels' files; kernels that differ in numbers only share one, named by the first of them. */
   finish(): Map<string, string> {
+    this.thin();
     const files = new Map<string, string>();
     for (const { code, members } of mergeCode(this.texts.map((t) => t.code))) {
       const first = this.texts[members[0]!.index]!;
-      const { kind, variants } = this.kernels[first.kernel]!;
-      const file = `kernels/${String(first.kernel).padStart(4, '0')}-${kind}.${variants[first.variant]!.id}.wgsl`;
+      const { kind } = this.kernels[first.kernel]!;
+      const file = `kernels/${String(first.kernel).padStart(4, '0')}-${kind}.${first.variant}.wgsl`;
       const others = members.length - 1;
-      files.set(file, `${first.head}${others ? `// and ${others} more that differ in N0, N1, …\n` : ''}${code}`);
+      const text = labelled(code, first.labels);
+      files.set(file, `${first.head}${others ? `// and ${others} more that differ in N0, N1, …\n` : ''}${text}`);
       for (const { index, constants } of members) {
         const { kernel, variant } = this.texts[index]!;
         const info = this.kernels[kernel]!;
         this.kernels[kernel] = {
           ...info,
-          variants: info.variants.map((v, i) => (i === variant ? { ...v, file, constants } : v)),
+          variants: info.variants.map((v) => (v.id === variant ? { ...v, file, constants } : v)),
         };
       }
     }
     return files;
   }
+
+  /** Leaves the default variant alone to kernels that do little of the work: a variant is a text to ship. */
+  private thin(): void {
+    const work = this.kernels.map(() => 0);
+    for (const d of this.dispatches) work[d.kernel]! += this.kernels[d.kernel]!.flops;
+    const special = this.kernels.map((_, i) => i).filter((i) => this.kernels[i]!.variants.length > 1);
+    special.sort((a, b) => work[b]! - work[a]! || a - b);
+    const all = special.reduce((s, i) => s + work[i]!, 0);
+    let done = 0;
+    const dropped = new Set<number>();
+    for (const i of special) {
+      if (done > SPECIAL_SHARE * all) dropped.add(i);
+      done += work[i]!;
+    }
+    const isKept = (kernel: number, variant: string): boolean => !dropped.has(kernel) || variant === 'default';
+    this.texts = this.texts.filter((t) => isKept(t.kernel, t.variant));
+    for (const [n, d] of this.dispatches.entries()) {
+      if (!dropped.has(d.kernel)) continue;
+      const { variants } = this.kernels[d.kernel]!;
+      this.dispatches[n] = { ...d, grids: d.grids.filter((_, i) => isKept(d.kernel, variants[i]!.id)) };
+    }
+    for (const i of dropped) {
+      const info = this.kernels[i]!;
+      this.kernels[i] = { ...info, variants: info.variants.filter((v) => isKept(i, v.id)) };
+    }
+  }
 }
+
+/** What each binding holds, beside it. */
+const labelled = (code: string, labels: readonly string[]): string =>
+  code.replace(/^@group\(0\) @binding\((\d+)\) var<storage.*;$/gm, (line, n) => {
+    const label = labels[Number(n) - 1];
+    return label === undefined ? line : `${line} // ${label}`;
+  });
 
 /** WebGPU's rule, proved at build time: a writable window shares no byte with another window of its buffer. */
 function disjoint(k: Kernel, bindings: readonly (readonly [number, number, number])[]): void {

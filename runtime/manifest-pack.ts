@@ -1,6 +1,6 @@
 // The manifest as it is written: a page of its thousands of dispatches and live tensors would be half the artifact, so that
 // names stand once in `strings`, and rows are tuples. In memory it is a Manifest.
-import type { Dispatch, Entry, KernelInfo, Manifest, MemoryPlan } from './manifest.ts';
+import type { Dispatch, Entry, Manifest, MemoryPlan } from './manifest.ts';
 
 /** Index into `strings`. */
 type Name = number;
@@ -14,12 +14,11 @@ interface PackedPlan extends Omit<MemoryPlan, 'tensors' | 'ops'> {
 interface PackedEntry extends Omit<Entry, 'memory'> {
   readonly memory: { readonly forward: PackedPlan; readonly grad: PackedPlan | null };
 }
-interface PackedKernel extends Omit<KernelInfo, 'name' | 'region' | 'bindings'> {
-  readonly name: Name;
-  readonly region: Name;
-  /** A letter per storage binding: r read, w read and write. */
-  readonly bindings: string;
-}
+/** [name, region, kind, flops, bytes, 1 if it reads the step block, a letter per storage binding (r read, w read and write),
+ *  variants] */
+type PackedKernel = readonly [Name, Name, Name, number, number, 0 | 1, string, readonly PackedVariant[]];
+/** [id, file, constants, features, subgroup size, workgroup storage, invocations]; 0 where a number is not required */
+type PackedVariant = readonly [Name, Name, readonly number[], readonly Name[], number, number, number];
 /** [kernel, label, [arena, offset, bytes] per binding in one list, parameter words, [x, y, z] per variant in one list] */
 type PackedDispatch = readonly [number, Name, readonly number[], readonly number[], readonly number[]];
 
@@ -51,12 +50,24 @@ export function packManifest(m: Manifest): PackedManifest {
   return {
     ...m,
     entries: Object.fromEntries(Object.entries(m.entries).map(([n, e]) => [n, entry(e)])),
-    kernels: m.kernels.map((k) => ({
-      ...k,
-      name: name(k.name),
-      region: name(k.region),
-      bindings: k.bindings.map((b) => (b === 'read' ? 'r' : 'w')).join(''),
-    })),
+    kernels: m.kernels.map((k) => [
+      name(k.name),
+      name(k.region),
+      name(k.kind),
+      k.flops,
+      k.bytes,
+      k.usesStep ? 1 : 0,
+      k.bindings.map((b) => (b === 'read' ? 'r' : 'w')).join(''),
+      k.variants.map((v) => [
+        name(v.id),
+        name(v.file),
+        v.constants,
+        v.features.map(name),
+        v.subgroupSize ?? 0,
+        v.workgroupStorage ?? 0,
+        v.invocations ?? 0,
+      ]),
+    ]),
     dispatches: m.dispatches.map((d) => [d.kernel, name(d.label), d.bindings.flat(), d.params, d.grids.flat()]),
     strings,
   };
@@ -91,11 +102,23 @@ export function unpackManifest({ strings, ...m }: PackedManifest): Manifest {
   return {
     ...m,
     entries: Object.fromEntries(Object.entries(m.entries).map(([n, e]) => [n, entry(e)])),
-    kernels: m.kernels.map((k) => ({
-      ...k,
-      name: name(k.name),
-      region: name(k.region),
-      bindings: [...k.bindings].map((b) => (b === 'r' ? 'read' : 'read_write')),
+    kernels: m.kernels.map(([n, region, kind, flops, bytes, step, bindings, variants]) => ({
+      name: name(n),
+      region: name(region),
+      kind: name(kind),
+      flops,
+      bytes,
+      usesStep: step === 1,
+      bindings: [...bindings].map((b) => (b === 'r' ? 'read' : 'read_write')),
+      variants: variants.map(([id, file, constants, features, subgroupSize, workgroupStorage, invocations]) => ({
+        id: name(id),
+        file: name(file),
+        constants,
+        features: features.map(name),
+        ...(subgroupSize ? { subgroupSize } : {}),
+        ...(workgroupStorage ? { workgroupStorage } : {}),
+        ...(invocations ? { invocations } : {}),
+      })),
     })),
     dispatches: m.dispatches.map(dispatch),
   };

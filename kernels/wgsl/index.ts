@@ -31,10 +31,6 @@ export const emitWgsl: EmitWgsl = (kernel, options) => {
 
 /** Name, region, ops, model lines and buffers of a kernel, as WGSL comments. */
 export function header(kernel: Kernel): string {
-  const lines = [
-    `// ${kernel.name}`,
-    ...(kernel.lines.length ? [`// model: ${kernel.lines.join(', ')}`] : []),
-    ...kernel.bufs.map((b, i) => `// b${i}: ${b.label} (${b.access})`),
-  ];
+  const lines = [`// ${kernel.name}`, ...(kernel.lines.length ? [`// model: ${kernel.lines.join(', ')}`] : [])];
   return `${lines.join('\n')}\n`;
 }
