@@ -27,6 +27,8 @@ export interface BuildOptions extends SettingsOptions {
   readonly entries?: readonly string[];
   /** Bytes that everything the plan allocates may take. */
   readonly memory?: number;
+  /** What the WebGPU plan may ask of an adapter, in bytes. Default: WebGPU's own defaults, 128 MiB and 256 MiB. */
+  readonly limits?: { readonly maxStorageBufferBindingSize?: number; readonly maxBufferSize?: number };
   /** Check the graph between passes (tests do). */
   readonly verify?: boolean;
   /** Default both; tests of one target leave the other out. */
@@ -67,7 +69,9 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   );
 
   const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
-  const webgpu = new WebGpuEmitter({ maxStorageBufferBindingSize: DEFAULT_BINDING });
+  const webgpu = new WebGpuEmitter({
+    maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING,
+  });
   const wasm = new WasmEmitter();
   const sections = await stage('emit', () =>
     entries.map((e) =>
@@ -127,7 +131,7 @@ type Planned = PlannedProgram & { readonly entry: string };
 
 function planEntry(e: CompiledEntry, words: number, o: BuildOptions): Planned[] {
   const plan = (program: PlannedProgram['program'], kind: PlannedProgram['kind']): Planned => {
-    const p = planMemory(program, DEFAULT_BUFFER);
+    const p = planMemory(program, o.limits?.maxBufferSize ?? DEFAULT_BUFFER);
     if (o.verify) verifyPlan(p);
     o.log?.(`${program.name}: memory`, [`peak ${p.peak} bytes in ${p.arenas.length} arenas of ${p.arenas.join(', ')}`]);
     return { entry: e.entry.name, program, plan: p, kind };

@@ -23,6 +23,11 @@ export const build = command({
       value: '4GiB',
       help: 'refuse to build where the plan needs more, and say how much it needs',
     },
+    'max-binding': {
+      kind: 'text',
+      value: 'BYTES',
+      help: 'largest storage binding that kernels may ask for; longer tensors are cut (default 128MiB, which every adapter has)',
+    },
     explain: { kind: 'flag', help: 'print what every pass did' },
   },
   examples: [
@@ -33,6 +38,8 @@ export const build = command({
   async run({ MODEL }, values, { out, signal }) {
     const size = values.size === undefined ? undefined : parseSize('size', values.size);
     const memory = values.memory === undefined ? undefined : parseBytes('memory', values.memory);
+    const binding = values['max-binding'];
+    const limits = binding === undefined ? {} : { maxStorageBufferBindingSize: parseBytes('max-binding', binding) };
     const entries = values.entries === undefined ? undefined : parseNames('entries', values.entries);
     const compiler = await import('../../compiler/index.ts');
     const spec = await compiler.loadModel(MODEL);
@@ -43,6 +50,7 @@ export const build = command({
       batch: values.batch,
       entries,
       memory,
+      limits,
       log: values.explain ? (pass, lines) => explain(out, pass, lines) : undefined,
     });
     signal.throwIfAborted();
