@@ -9,7 +9,7 @@ import { slabs } from './slabs.ts';
 
 const MAX_FOLD = 65535;
 /** Special variants are kept for the kernels that do this share of the work; the rest run anywhere with little loss. */
-const SPECIAL_SHARE = 0.96;
+const SPECIAL_SHARE = 0.993;
 
 export interface Limits {
   readonly maxStorageBufferBindingSize: number;
