@@ -27,6 +27,8 @@ import { usesLane, type Value, type Writer } from './writer.ts';
 
 const THREADS = 128;
 const MAX_STATIC_LOADS = 60;
+/** WebGPU's default limit. */
+const WORKGROUP_BYTES = 16384;
 
 interface Blocking {
   readonly tx: number;
@@ -59,7 +61,8 @@ function chooseBlocking(plan: ContractPlan, kSize: number): Blocking {
   const loads = (depth: number): number =>
     4 * (left * Math.ceil((q * ty * depth) / (tx * ty)) + right * Math.ceil((tx * depth) / (tx * ty)));
   let depth = kSize >= 16 ? 16 : 2 ** Math.ceil(Math.log2(kSize));
-  while (depth > 1 && loads(depth) > MAX_STATIC_LOADS) depth /= 2;
+  const bytes = (d: number): number => 4 * d * (4 * q * ty + 4 * tx);
+  while (depth > 1 && (loads(depth) > MAX_STATIC_LOADS || bytes(depth) > WORKGROUP_BYTES)) depth /= 2;
   return { tx, ty, q, depth };
 }
 
@@ -91,7 +94,10 @@ export function contractTiled(plan: ContractPlan, options: EmitOptions): { varia
 }
 
 /** Four consecutive rows or columns: as one regular index over LANE, or one by one. */
-type Quad = { readonly wide: Int } | { readonly each: readonly Int[] };
+type Quad =
+  | { readonly wide: Int }
+  /** `at`: writes the index of one of them, given its number. */
+  | { readonly each: readonly Int[]; readonly at: (c: Int) => Int };
 
 function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>, blocking: Blocking): void {
   const { tx, ty, q, depth } = blocking;
@@ -120,12 +126,16 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
       return { wide: add(mul(w.declare(at, size / 4), 4), laneVar) };
     }
     const first = w.named(offset);
+    const at = (c: Int): Int => {
+      const index = w.fresh('q');
+      w.line(`let ${index} = min(${name}0 + ${first} * 4 + ${w.int(c)}, ${name}_end - 1);`);
+      return w.declare(index, size);
+    };
     return {
-      each: [0, 1, 2, 3].map((c) => {
-        const at = w.fresh('q');
-        w.line(`let ${at} = min(${name}0 + ${first} * 4 + ${c}, ${name}_end - 1);`);
-        return w.declare(at, size);
-      }),
+      at,
+      get each() {
+        return [0, 1, 2, 3].map((c) => at(int(c)));
+      },
     };
   };
 
@@ -199,9 +209,14 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
         if ('wide' in u.where && canWiden(value(at, u.where.wide)))
           code = printer.printWide(value(at, u.where.wide)).code;
         else {
-          const each =
-            'each' in u.where ? u.where.each : [0, 1, 2, 3].map((c) => lane((u.where as { wide: Int }).wide, c));
-          code = `vec4<f32>(${each.map((index) => fetchOne(index, at)).join(', ')})`;
+          // One call in a loop that stays one: four would be four times the code for a driver to compile.
+          code = w.fresh('v');
+          w.line(`var ${code} = vec4<f32>();`);
+          const where = u.where;
+          w.loop('c', 4, (c) => {
+            const index = 'wide' in where ? laneAt(where.wide, c) : where.at(c);
+            w.line(`${code}[${w.int(c)}] = ${fetchOne(index, at)};`);
+          });
         }
         w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${code};`);
       };
@@ -286,6 +301,12 @@ const split = (index: Int, n: number): Int[] => unlinear(index, [2 ** 20, n]);
 function lane(e: Int, c: number): Int {
   const l = lanes(e)!;
   return add(l.base, int(l.coef * c));
+}
+
+/** The same at a lane that a variable tells. */
+function laneAt(e: Int, c: Int): Int {
+  const l = lanes(e)!;
+  return add(l.base, mul(c, l.coef));
 }
 
 /** Whether neighbouring rows (columns) of the operand are neighbours in memory. */
