@@ -1,0 +1,190 @@
+enable subgroups;
+@group(0) @binding(0) var<uniform> params: array<vec4u, 4>;
+@group(0) @binding(1) var<storage, read_write> b0: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b1: array<f32>;
+@group(0) @binding(3) var<storage, read_write> b2: array<i32>;
+@group(0) @binding(4) var<storage, read_write> b3: array<f32>;
+@group(0) @binding(5) var<storage, read_write> b4: array<f32>;
+fn isnan_f32(x: f32) -> bool {
+	return (bitcast<u32>(x) & u32(0x7fffffffu)) > u32(0x7f800000u);
+}
+fn inf_f32() -> f32 {
+	var bits = 0x7f800000u;
+	return bitcast<f32>(bits);
+}
+fn nan_f32() -> f32 {
+	var bits = 0x7fc00000u;
+	return bitcast<f32>(bits);
+}
+fn log_f32(x: f32) -> f32 {
+	let t0 = x < 1.1754944e-38f;
+	let t1 = x * 8388608.0f;
+	let t2 = select(x, t1, t0);
+	let t3 = bitcast<i32>(t2);
+	let t4 = t3 + 4913933i;
+	let t5 = t4 >> 23u;
+	let t6 = t5 - 127i;
+	let t7 = f32(t6);
+	let t8 = select(0.0f, 23.0f, t0);
+	let t9 = t7 - t8;
+	let t10 = t4 & 8388607i;
+	let t11 = t10 + 1060439283i;
+	let t12 = bitcast<f32>(t11);
+	let t13 = t12 - 1.0f;
+	let t14 = t13 + 2.0f;
+	let t15 = t13 / t14;
+	let t16 = t15 * t15;
+	let t17 = 0.22222222f * t16;
+	let t18 = t17 + 0.2857143f;
+	let t19 = t18 * t16;
+	let t20 = t19 + 0.4f;
+	let t21 = t20 * t16;
+	let t22 = t21 + 0.6666667f;
+	let t23 = t16 * t22;
+	let t24 = t13 * t13;
+	let t25 = t24 * 0.5f;
+	let t26 = t25 + t23;
+	let t27 = t15 * t26;
+	let t28 = t9 * 0.0000014286068f;
+	let t29 = t27 + t28;
+	let t30 = t9 * 0.69314575f;
+	let t31 = t25 - t29;
+	let t32 = t13 - t31;
+	let t33 = t30 + t32;
+	let t34 = x < f32(inf_f32());
+	let t35 = select(x, t33, t34);
+	let t36 = x < 0.0f;
+	let t37 = x == 0.0f;
+	let t38 = 0.0f - f32(inf_f32());
+	let t39 = select(t35, t38, t37);
+	let t40 = select(t39, f32(nan_f32()), t36);
+	return t40;
+}
+fn exp_f32(x: f32) -> f32 {
+	let t0 = max(x, (-104.0f));
+	let t1 = min(t0, 89.0f);
+	let t2 = t1 * 1.442695f;
+	let t3 = round(t2);
+	let t4 = t3 * 0.69314575f;
+	let t5 = t1 - t4;
+	let t6 = t3 * 0.0000014286068f;
+	let t7 = t5 - t6;
+	let t8 = 0.0013950807f * t7;
+	let t9 = t8 + 0.008369073f;
+	let t10 = t9 * t7;
+	let t11 = t10 + 0.041666202f;
+	let t12 = t11 * t7;
+	let t13 = t12 + 0.16666517f;
+	let t14 = t13 * t7;
+	let t15 = t14 + 0.5f;
+	let t16 = i32(t3);
+	let t17 = t7 * t7;
+	let t18 = t17 * t15;
+	let t19 = t18 + t7;
+	let t20 = t19 + 1.0f;
+	let t21 = t16 >> 1u;
+	let t22 = t21 + 127i;
+	let t23 = t22 << 23u;
+	let t24 = bitcast<f32>(t23);
+	let t25 = t20 * t24;
+	let t26 = t16 - t21;
+	let t27 = t26 + 127i;
+	let t28 = t27 << 23u;
+	let t29 = bitcast<f32>(t28);
+	let t30 = t25 * t29;
+	return select(t30, x, isnan_f32(x));
+}
+fn prob_f32(x: f32) -> f32 {
+	let small = x < -80.0f;
+	return select(exp_f32(select(x, -80.0f, small)), 0.0f, small);
+}
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) local: u32, @builtin(subgroup_invocation_id) lane: u32) {
+	let group = i32(wg.y * 65535u + wg.x);
+	let first = i32(params[0].x);
+	let count = i32(params[0].y);
+	let once = min(count, 1);
+	let o0 = i32(params[0].z);
+	let o3 = i32(params[1].y);
+	let o4 = i32(params[1].z);
+	_ = &b1;
+	_ = &b2;
+	if (group >= count * 2) { return; }
+	let l = i32(lane);
+	let g = first + group / 2;
+	let h = (group / 1) % 2;
+	let row0 = (group % 1) * 8;
+	let row_0 = row0 + l + 0;
+	let v0 = b0[g * 384 + row_0 * 48 + h * 8 - o0];
+	let v1 = b0[g * 384 + row_0 * 48 + h * 8 - o0 + 1];
+	let v2 = b0[g * 384 + row_0 * 48 + h * 8 - o0 + 2];
+	let v3 = b0[g * 384 + row_0 * 48 + h * 8 - o0 + 3];
+	let v4 = b0[g * 384 + row_0 * 48 + h * 8 - o0 + 4];
+	let v5 = b0[g * 384 + row_0 * 48 + h * 8 - o0 + 5];
+	let v6 = b0[g * 384 + row_0 * 48 + h * 8 - o0 + 6];
+	let v7 = b0[g * 384 + row_0 * 48 + h * 8 - o0 + 7];
+	var largest0 = -3.0e38f; var total0 = 0.0f;
+	var o0_0 = 0.0f;
+	var o0_1 = 0.0f;
+	var o0_2 = 0.0f;
+	var o0_3 = 0.0f;
+	var o0_4 = 0.0f;
+	var o0_5 = 0.0f;
+	var o0_6 = 0.0f;
+	var o0_7 = 0.0f;
+	let j9 = g * 384 + h * 8 + l - o0;
+	for (var n8 = 0; n8 < 8 * once; n8 += 1) {
+		let v10 = b0[j9 + n8 * 48 + 16];
+		var s0 = 0.0f;
+		let x11 = subgroupBroadcast(v10, 0u);
+		s0 = fma(v0, x11, s0);
+		let x12 = subgroupBroadcast(v10, 1u);
+		s0 = fma(v1, x12, s0);
+		let x13 = subgroupBroadcast(v10, 2u);
+		s0 = fma(v2, x13, s0);
+		let x14 = subgroupBroadcast(v10, 3u);
+		s0 = fma(v3, x14, s0);
+		let x15 = subgroupBroadcast(v10, 4u);
+		s0 = fma(v4, x15, s0);
+		let x16 = subgroupBroadcast(v10, 5u);
+		s0 = fma(v5, x16, s0);
+		let x17 = subgroupBroadcast(v10, 6u);
+		s0 = fma(v6, x17, s0);
+		let x18 = subgroupBroadcast(v10, 7u);
+		s0 = fma(v7, x18, s0);
+		let s19 = s0 * 0.3535533845424652f;
+		let grows20 = s19 > largest0;
+		let ratio21 = prob_f32(-abs(s19 - largest0));
+		let p22 = select(ratio21, 1.0f, grows20);
+		let keep23 = select(1.0f, ratio21, grows20);
+		largest0 = select(largest0, s19, grows20);
+		total0 = fma(total0, keep23, p22);
+		let v24 = b0[j9 + n8 * 48 + 32];
+		let x25 = subgroupBroadcast(v24, 0u);
+		o0_0 = fma(p22, x25, o0_0 * keep23);
+		let x26 = subgroupBroadcast(v24, 1u);
+		o0_1 = fma(p22, x26, o0_1 * keep23);
+		let x27 = subgroupBroadcast(v24, 2u);
+		o0_2 = fma(p22, x27, o0_2 * keep23);
+		let x28 = subgroupBroadcast(v24, 3u);
+		o0_3 = fma(p22, x28, o0_3 * keep23);
+		let x29 = subgroupBroadcast(v24, 4u);
+		o0_4 = fma(p22, x29, o0_4 * keep23);
+		let x30 = subgroupBroadcast(v24, 5u);
+		o0_5 = fma(p22, x30, o0_5 * keep23);
+		let x31 = subgroupBroadcast(v24, 6u);
+		o0_6 = fma(p22, x31, o0_6 * keep23);
+		let x32 = subgroupBroadcast(v24, 7u);
+		o0_7 = fma(p22, x32, o0_7 * keep23);
+	}
+	let inverse33 = 1.0f / total0;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3] = o0_0 * inverse33;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3 + 1] = o0_1 * inverse33;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3 + 2] = o0_2 * inverse33;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3 + 3] = o0_3 * inverse33;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3 + 4] = o0_4 * inverse33;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3 + 5] = o0_5 * inverse33;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3 + 6] = o0_6 * inverse33;
+	b3[g * 128 + row_0 * 16 + h * 8 - o3 + 7] = o0_7 * inverse33;
+	b4[g * 16 + h * 8 + row_0 - o4] = largest0 + log_f32(total0);
+}
