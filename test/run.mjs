@@ -14,7 +14,7 @@ import { join, relative } from 'node:path';
 import { findChromium, findWebGpu } from './machine.mjs';
 
 const GROUPS = ['pure', 'device', 'browser'];
-const LIMIT_S = Number(process.env.T3DC_TEST_LIMIT_S ?? 600);
+const LIMIT_S = Number(process.env.T3DC_TEST_LIMIT_S ?? 900);
 const root = new URL('..', import.meta.url).pathname;
 const ci = /^(1|true)$/.test(process.env.CI ?? '');
 
