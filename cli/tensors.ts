@@ -7,10 +7,10 @@ type Port = Manifest['entries'][string]['inputs'][number];
 
 const INTEGERS = /^([IU](8|16|32|64)|BOOL)$/;
 
-/** A stored tensor as an input. Any float type is taken for f32; integers for i32 and u32. @throws CliError `bad-input` */
+/** A stored tensor as an input. Any float type is taken for f32 and f16; integers for i32 and u32. @throws CliError `bad-input` */
 export function inputFrom(port: Port, stored: StoredTensor): { data: TensorData; shape: readonly number[] } {
   const { dtype, shape } = stored;
-  if (port.dtype === 'f32') return { data: toFloat32(stored), shape };
+  if (port.dtype === 'f32' || port.dtype === 'f16') return { data: toFloat32(stored), shape };
   if (!INTEGERS.test(dtype))
     throw new CliError('bad-input', `${port.name} is stored with the wrong type`, {
       found: dtype,

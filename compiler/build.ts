@@ -187,20 +187,13 @@ function entryTable(
   programs: readonly Planned[],
   layout: ReturnType<typeof layOut>,
 ): Entry {
-  const port = (name: string, key: string, type: ReturnType<typeof typeOf>): Port => {
-    if (type.dtype === 'f16')
-      throw new ModelError(
-        'model-port',
-        `entry '${e.entry.name}': ${name} is f16; inputs and outputs are f32, i32, u32 or bool: cast it`,
-      );
-    return {
-      name,
-      axes: type.axes.map((a) => a.name),
-      shape: type.axes.map((a) => a.size),
-      dtype: type.dtype,
-      place: layout.port(e.entry.name, key),
-    };
-  };
+  const port = (name: string, key: string, type: ReturnType<typeof typeOf>): Port => ({
+    name,
+    axes: type.axes.map((a) => a.name),
+    shape: type.axes.map((a) => a.size),
+    dtype: type.dtype,
+    place: layout.port(e.entry.name, key),
+  });
   const find = (kind: PlannedProgram['kind']): Planned | undefined =>
     programs.find((p) => p.entry === e.entry.name && p.kind === kind);
   const memory = (p: Planned | undefined, kind: PlannedProgram['kind']): MemoryPlan | null =>

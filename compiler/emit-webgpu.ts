@@ -1,5 +1,6 @@
 // WebGPU: kernels deduplicated by code, and one dispatch per kernel and slab.
 
+import { elementBytes } from '../dsl/types.ts';
 import type { Kernel } from '../kernels/ir.ts';
 import type { WgslKernel } from '../kernels/targets.ts';
 import { emitWgsl, header, mergeCode } from '../kernels/wgsl/index.ts';
@@ -50,9 +51,10 @@ export class WebGpuEmitter {
         const p = place(b.tensor);
         const [lo, hi] = s.windows[i]!;
         // a tensor's memory is whole units, so that rounding up stays inside
-        const bytes = Math.ceil(((hi - lo) * 4) / 16) * 16;
+        const each = elementBytes(b.dtype);
+        const bytes = Math.ceil(((hi - lo) * each) / 16) * 16;
         this.largestBinding = Math.max(this.largestBinding, bytes);
-        return [p.arena, p.offset + (lo * 4) / 256, bytes] as const;
+        return [p.arena, p.offset + (lo * each) / 256, bytes] as const;
       });
       disjoint(k, bindings);
       this.dispatches.push({
@@ -76,7 +78,7 @@ export class WebGpuEmitter {
       region: k.region,
       kind: k.kind === 'contract' ? k.pattern : k.kind,
       flops: k.flops,
-      bytes: k.bufs.reduce((s, b) => s + 4 * b.size, 0),
+      bytes: k.bufs.reduce((s, b) => s + elementBytes(b.dtype) * b.size, 0),
       usesStep: w.usesStep,
       bindings: access,
       variants: w.variants.map((v) => {

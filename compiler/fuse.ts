@@ -34,6 +34,7 @@ interface Reads {
 
 const NOTHING: Reads = { bufs: new Set(), cost: 0, heavy: false };
 export const isAnchor = (n: Node): boolean => ANCHORS.has(n.op);
+const isHalf = (n: Node): boolean => n.op === 'map' && n.types[0]!.dtype === 'f16';
 export const isLeaf = (n: Node): boolean => LEAVES.has(n.op);
 
 export function fuse(roots: readonly Value[]): Fusion {
@@ -102,6 +103,7 @@ export function fuse(roots: readonly Value[]): Fusion {
     reads.set(n, r);
     if (rootNodes.has(n)) store(n, 'it is an output');
     else if (n.op === 'concat' && partsOf(n) > 2) store(n, `${partsOf(n)} parts would be tried at every read`);
+    else if (isHalf(n)) store(n, 'f16 is for storage');
     else if (n.op === 'map') {
       const readers = effectiveReaders(n, users);
       const contracts = readers.some((u) => u.op === 'contract');
@@ -202,6 +204,8 @@ function epilogues(
         last = c;
         for (const s of steps) claimed.add(s);
         steps = [];
+        // A cast to f16 says what is to be stored.
+        if (isHalf(c)) break;
       }
       cur = c;
     }

@@ -4,7 +4,7 @@ import { type Node, typeOf, type Value } from '../dsl/graph.ts';
 import { type Int, int, key, linear, sub, variable } from '../dsl/int.ts';
 import type { MapAttrs } from '../dsl/ops/map.ts';
 import { viewCoords } from '../dsl/ops/view.ts';
-import { numel, show } from '../dsl/types.ts';
+import { type BinaryOp, type DType, numel, show } from '../dsl/types.ts';
 import { type Expr, lit, when, zero } from '../kernels/expr.ts';
 import type { Buf, LoopVar } from '../kernels/ir.ts';
 
@@ -96,6 +96,7 @@ export class Inliner {
     const args = n.inputs.map((v) => this.at(v, coords));
     if (fn === 'select') return { k: 'select', c: args[0]!, a: args[1]!, b: args[2]!, dtype: t.dtype };
     if (fn === 'cast') return { k: 'cast', a: args[0]!, dtype: dtype! };
+    if (fn === 'mod') return floorMod(args[0]!, args[1]!, t.dtype);
     if (args.length === 1) return { k: 'un', op: fn as never, a: args[0]!, dtype: t.dtype };
     return { k: 'bin', op: fn as never, a: args[0]!, b: args[1]!, dtype: t.dtype };
   }
@@ -130,4 +131,19 @@ export function axisVars(v: Value, prefix = 'i'): { coords: Int[]; vars: LoopVar
   const axes = typeOf(v).axes;
   const coords = axes.map((a, i) => variable(`${prefix}${i}`, a.size));
   return { coords, vars: axes.map((a, i) => ({ name: `${prefix}${i}`, size: a.size })).filter((x) => x.size > 1) };
+}
+
+/** The language's mod takes the divisor's sign; the kernels' truncates, as in C. */
+function floorMod(a: Expr, b: Expr, dtype: DType): Expr {
+  const bin = (op: BinaryOp, x: Expr, y: Expr, d: DType = dtype): Expr => ({ k: 'bin', op, a: x, b: y, dtype: d });
+  if (dtype === 'u32') return bin('mod', a, b);
+  if (dtype === 'f32') {
+    const floor: Expr = { k: 'un', op: 'floor', a: bin('div', a, b), dtype };
+    return bin('sub', a, bin('mul', b, floor));
+  }
+  const rest = bin('mod', a, b);
+  const below = (x: Expr): Expr => bin('lt', x, zero(dtype), 'bool');
+  const apart = bin('ne', below(rest), below(b), 'bool');
+  const c = bin('and', bin('ne', rest, zero(dtype), 'bool'), apart, 'bool');
+  return { k: 'select', c, a: bin('add', rest, b), b: rest, dtype };
 }

@@ -5,7 +5,7 @@ import { key, linear, variable } from '../dsl/int.ts';
 import { concat } from '../dsl/ops/concat.ts';
 import type { ContractAttrs } from '../dsl/ops/contract.ts';
 import { scalarValue } from '../dsl/ops/leaf.ts';
-import { BINARY, isComparison, type MapAttrs, map, UNARY } from '../dsl/ops/map.ts';
+import { BINARY, castTo, isComparison, type MapAttrs, map, UNARY } from '../dsl/ops/map.ts';
 import { expandAs, type ViewStep, view, viewCoords } from '../dsl/ops/view.ts';
 import type { BinaryOp, TensorType, UnaryOp } from '../dsl/types.ts';
 
@@ -103,7 +103,7 @@ function mapRule(n: Node): Value[] | null {
   if (c.every((x) => x !== null)) {
     if (fn in UNARY) return all(UNARY[fn as UnaryOp](c[0]!));
     if (fn in BINARY && (t.dtype === 'f32' || isComparison(fn))) return all(BINARY[fn as BinaryOp](c[0]!, c[1]!));
-    if (fn === 'cast') return all(dtype === 'f32' ? c[0]! : dtype === 'bool' ? (c[0] ? 1 : 0) : Math.trunc(c[0]!));
+    if (fn === 'cast') return all(castTo(c[0]!, dtype!));
   }
   const [a, b] = n.inputs as [Value, Value];
   const m = (f: MapAttrs['fn'], ...v: Value[]): Value[] => [make(map, v, { fn: f })];

@@ -1,6 +1,7 @@
 // Slabs: a dispatch that would bind more of a tensor than a device allows is cut along the output's outermost axis, and
 // binds windows: the parts of its tensors that the slab's index expressions can reach.
 import { add, type Int, int, mul, range, variable } from '../dsl/int.ts';
+import { elementBytes } from '../dsl/types.ts';
 import { type Expr, substitute, walk } from '../kernels/expr.ts';
 import { type Affine, axisVar, type Kernel, type Operand } from '../kernels/ir.ts';
 
@@ -11,8 +12,8 @@ export interface Slab {
   readonly windows: readonly (readonly [number, number])[];
 }
 
-/** Elements per window offset: 256 bytes. */
-const ALIGN = 64;
+/** Windows start at multiples of 256 bytes. */
+const ALIGN = 256;
 
 export class SlabError extends Error {
   readonly code = 'plan-binding';
@@ -21,9 +22,9 @@ export class SlabError extends Error {
 /** Cuts a kernel into as few slabs as keep every binding at or under `maxBytes`; they start at multiples of `multiple`.
  *  `outermost` and `multiple` come from the emitter. */
 export function slabs(k: Kernel, outermost: number, maxBytes: number, multiple = 1): Slab[] {
-  const limit = Math.floor(maxBytes / 4);
+  const limits = k.bufs.map((b) => Math.floor(maxBytes / elementBytes(b.dtype)));
   const whole: Slab = { first: 0, count: outermost, windows: k.bufs.map((b) => [0, b.size]) };
-  if (k.bufs.every((b) => b.size <= limit)) return [whole];
+  if (k.bufs.every((b, i) => b.size <= limits[i]!)) return [whole];
   const uses = loads(k);
   const units = Math.ceil(outermost / multiple);
   for (let parts = 2; parts <= units; parts++) {
@@ -31,10 +32,10 @@ export function slabs(k: Kernel, outermost: number, maxBytes: number, multiple =
     const list: Slab[] = [];
     for (let first = 0; first < outermost; first += step)
       list.push(slab(k, uses, first, Math.min(step, outermost - first), outermost));
-    if (list.every((s) => s.windows.every(([lo, hi]) => hi - lo <= limit))) return list;
+    if (list.every((s) => s.windows.every(([lo, hi], i) => hi - lo <= limits[i]!))) return list;
   }
   const worst = slab(k, uses, 0, Math.min(multiple, outermost), outermost)
-    .windows.map(([lo, hi], i) => ({ label: k.bufs[i]!.label, size: (hi - lo) * 4 }))
+    .windows.map(([lo, hi], i) => ({ label: k.bufs[i]!.label, size: (hi - lo) * elementBytes(k.bufs[i]!.dtype) }))
     .sort((a, b) => b.size - a.size)[0]!;
   throw new SlabError(
     `${k.name}: even the smallest slab binds ${worst.size} bytes of ${worst.label}; the limit is ${maxBytes} bytes. Build for a device with larger bindings, or a smaller size.`,
@@ -135,8 +136,9 @@ function slab(k: Kernel, uses: readonly Use[], first: number, count: number, out
     first,
     count,
     windows: k.bufs.map((b, i) => {
-      if (hi[i]! <= lo[i]!) return [0, Math.min(b.size, ALIGN)] as const;
-      return [Math.floor(lo[i]! / ALIGN) * ALIGN, hi[i]!] as const;
+      const unit = ALIGN / elementBytes(b.dtype);
+      if (hi[i]! <= lo[i]!) return [0, Math.min(b.size, unit)] as const;
+      return [Math.floor(lo[i]! / unit) * unit, hi[i]!] as const;
     }),
   };
 }

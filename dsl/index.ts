@@ -1,14 +1,17 @@
 // The language. A model file imports from here alone.
 export { ModelError } from './errors.ts';
 export {
+  bool,
   type Dialect,
   type EntrySpec,
+  f16,
   f32,
   type InputSpec,
   i32,
   type ModelSpec,
   model,
   type ScheduleSpec,
+  u32,
 } from './model.ts';
 export * from './nn/index.ts';
 export { adamW, type Optimizer, sgd } from './optim.ts';

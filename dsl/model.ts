@@ -11,7 +11,10 @@ export interface InputSpec {
 }
 
 export const f32 = (axes: Readonly<Record<string, number>>): InputSpec => ({ dtype: 'f32', axes });
+export const f16 = (axes: Readonly<Record<string, number>>): InputSpec => ({ dtype: 'f16', axes });
 export const i32 = (axes: Readonly<Record<string, number>>): InputSpec => ({ dtype: 'i32', axes });
+export const u32 = (axes: Readonly<Record<string, number>>): InputSpec => ({ dtype: 'u32', axes });
+export const bool = (axes: Readonly<Record<string, number>>): InputSpec => ({ dtype: 'bool', axes });
 
 export interface ScheduleSpec {
   readonly kind: 'constant' | 'warmupCosine' | 'warmupLinear' | 'polynomial';

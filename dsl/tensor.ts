@@ -144,6 +144,10 @@ export class Tensor<_Axes extends string = string> {
     return unary('isfinite', this);
   }
   cast(dtype: DType): Tensor {
+    // f16 is reached from f32 alone, and left for it.
+    return (dtype === 'f16' || this.dtype === 'f16' ? this.to('f32') : this).to(dtype);
+  }
+  private to(dtype: DType): Tensor {
     return this.dtype === dtype ? this : new Tensor(make(map, [this.value], { fn: 'cast', dtype }));
   }
   /** this (bool) ? a : b */

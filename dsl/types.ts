@@ -1,6 +1,7 @@
 // The vocabulary shared by the language, the compiler and the kernels.
 
-/** Element types. `bool` is stored as u32 0/1; `f16` is a storage type (two to a word). */
+/** Element types. `bool` is stored as u32 0/1. `f16` stores, two to a word: views, concat and gather pass it on, and all
+ *  arithmetic is f32 (cast); what does not fit is clamped to ±65504. */
 export type DType = 'f32' | 'f16' | 'i32' | 'u32' | 'bool';
 
 export interface Axis {
@@ -16,7 +17,8 @@ export interface TensorType {
 
 export const sizes = (t: TensorType): number[] => t.axes.map((a) => a.size);
 export const numel = (t: TensorType): number => t.axes.reduce((n, a) => n * a.size, 1);
-export const byteLength = (t: TensorType): number => (t.dtype === 'f16' ? 2 : 4) * numel(t);
+export const elementBytes = (d: DType): number => (d === 'f16' ? 2 : 4);
+export const byteLength = (t: TensorType): number => elementBytes(t.dtype) * numel(t);
 
 /** `f32[b=1 d=64 h=64 w=64 c=24]`, the form used by the printer and by errors. */
 export function show(t: TensorType): string {
@@ -67,3 +69,19 @@ export const STEP_SLOTS = {
 } as const;
 export type StepSlot = keyof typeof STEP_SLOTS;
 export const STEP_WORDS = 16;
+
+/** The largest f16. */
+export const HALF_MAX = 65504;
+
+/** x as f16 keeps it: to nearest, ties to even, clamped to ±HALF_MAX; NaN stays. */
+export function roundToHalf(x: number): number {
+  const a = Math.abs(x);
+  if (!(a < HALF_MAX)) return Number.isNaN(x) ? x : Math.sign(x) * HALF_MAX;
+  let exponent = Math.max(-14, Math.floor(Math.log2(a || 1)));
+  if (2 ** (exponent + 1) <= a) exponent++;
+  // Below 2^-14 the steps stay 2^-24.
+  const step = 2 ** (exponent - 10);
+  const n = Math.floor(a / step);
+  const rest = a / step - n;
+  return Math.sign(x) * (n + (rest > 0.5 || (rest === 0.5 && n % 2 === 1) ? 1 : 0)) * step;
+}

@@ -2,6 +2,7 @@
 //
 // Contract: bufs[i] stands for kernel.bufs[i] with one number per element (integers and bools by value, f32 unrounded).
 // Outputs are written in place. `step` is the step block (u32 words; f32 by their bits). Nothing here is fast.
+import { roundToHalf } from '../dsl/types.ts';
 import { type Expr, STEP_SLOTS, STEP_WORDS } from './expr.ts';
 import type { Int } from './int.ts';
 import {
@@ -91,6 +92,7 @@ function evalExpr(e: Expr, env: Env, ctx: Context): number {
     case 'cast': {
       const v = sub(e.a);
       if (e.dtype === 'bool') return v !== 0 ? 1 : 0;
+      if (e.dtype === 'f16') return roundToHalf(v);
       if (e.dtype === 'i32') return e.a.dtype === 'f32' ? clampTrunc(v, -(2 ** 31), 2 ** 31 - 1) : v | 0;
       if (e.dtype === 'u32') return e.a.dtype === 'f32' ? clampTrunc(v, 0, 2 ** 32 - 1) : v >>> 0;
       return v;

@@ -455,7 +455,7 @@ function functions(n: number): Sample {
 }
 
 /** y[d h w c] = x shifted by a roll along d and padded along h, times a row broadcast over channels. */
-function padRoll(d: number, h: number, w: number, c: number): Sample {
+export function padRoll(d: number, h: number, w: number, c: number): Sample {
   const H = h + 3;
   const dv = variable('d', d);
   const hv = variable('h', H);
@@ -575,7 +575,7 @@ function update(n: number): Sample {
 }
 
 /** Row reduction over the innermost axis: keep r, reduce c. */
-function rowReduce(op: ReduceOp, r: number, c: number, square = false): Sample {
+export function rowReduce(op: ReduceOp, r: number, c: number, square = false): Sample {
   const x = load(0, linear([variable('r', r), variable('c', c)], [r, c]));
   const dtype = op === 'argmax' ? 'i32' : 'f32';
   const result: Expr = op === 'argmax' ? { k: 'acc', dtype: 'i32' } : op === 'sum' ? bin('mul', acc, lit(1 / c)) : acc;
@@ -595,7 +595,7 @@ function rowReduce(op: ReduceOp, r: number, c: number, square = false): Sample {
 }
 
 /** Column reduction: keep b and c, reduce d h w (InstanceNorm statistics). */
-function columnReduce(op: ReduceOp, b: number, [d, h, w]: [number, number, number], c: number): Sample {
+export function columnReduce(op: ReduceOp, b: number, [d, h, w]: [number, number, number], c: number): Sample {
   const shape = [b, d, h, w, c];
   const at = linear(
     ['b', 'd', 'h', 'w', 'c'].map((v, i) => variable(v, shape[i]!)),
@@ -679,6 +679,19 @@ export const samples: readonly Sample[] = [
   matmul(11, 23, 10, { batch: 2, transposeA: true, transposeB: true, bias: true }),
   matmul(2, 64, 40, { bias: true }),
   matmul(64, 5, 1),
+  // A tile of either target, and one more or less of rows, columns and terms.
+  ...[-1, 0, 1].flatMap((d) => [
+    matmul(64 + d, 48 + d, 32 + d),
+    matmul(32 + d, 96 + d, 64 + d, { transposeA: true, bias: true }),
+    conv({ size: [3, 4, 8 + d], ci: 16 + d, co: 32 + d }),
+    convDataGrad({ size: [3, 4, 8 + d], ci: 32 + d, co: 16 + d }),
+    convWeightGrad({ size: [3, 4, 8 + d], ci: 16 + d, co: 32 + d }),
+    functions(64 + d),
+    broadcast(3, 256 + d),
+    rowReduce('sum', 3, 256 + d),
+    columnReduce('sum', 1, [3, 5, 17], 8 + d),
+    columnReduce('max', 1, [3, 5, 17], 64 + d),
+  ]),
   conv({ size: [4, 5, 6], ci: 8, co: 16 }),
   conv({ size: [5, 6, 7], ci: 12, co: 8, b: 2, prologue: true, bias: true }),
   conv({ size: [6, 5, 7], ci: 6, co: 14, stride: 2, bias: true }),
@@ -735,5 +748,8 @@ export const samples: readonly Sample[] = [
     attention(part, { g: 3, h: 2, n: 8, e: 8, bias: false, parts: 2 }),
     attention(part, { g: 1, h: 1, n: 13, e: 5, parts: 1 }),
     attention(part, { g: 1, h: 2, n: 71, e: 8, masked: true }),
+    attention(part, { g: 2, h: 1, n: 1, e: 4 }),
+    attention(part, { g: 1, h: 1, n: 63, e: 15 }),
+    attention(part, { g: 1, h: 1, n: 65, e: 17, masked: true }),
   ]),
 ];

@@ -104,7 +104,7 @@ export interface Port {
   readonly name: string;
   readonly axes: readonly string[];
   readonly shape: readonly number[];
-  readonly dtype: 'f32' | 'i32' | 'u32' | 'bool';
+  readonly dtype: 'f32' | 'f16' | 'i32' | 'u32' | 'bool';
   readonly place: Place;
 }
 

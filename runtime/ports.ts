@@ -1,16 +1,17 @@
 // Inputs and outputs of entries: typed arrays outside, bytes in an arena inside.
 import { T3dcError } from './errors.ts';
+import { fromHalf, toHalf } from './half.ts';
 import type { Port } from './manifest.ts';
 import { elements } from './parameters.ts';
 
-/** f32: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint8Array of 0 and 1. */
+/** f32 and f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint8Array of 0 and 1. */
 export type TensorData = Float32Array | Int32Array | Uint32Array | Uint8Array;
 /** Row-major values, alone or with their shape, which is then checked. */
 export type TensorInput = TensorData | { readonly data: TensorData; readonly shape: readonly number[] };
 export type Inputs = Readonly<Record<string, TensorInput>>;
 export type Outputs = Record<string, TensorData>;
 
-const ARRAYS = { f32: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint8Array } as const;
+const ARRAYS = { f32: Float32Array, f16: Float32Array, i32: Int32Array, u32: Uint32Array, bool: Uint8Array } as const;
 
 /** `volume f32[b=1 d=64 h=64 w=64 c=1]` */
 export const showPort = (p: Port): string =>
@@ -58,13 +59,26 @@ function toBytes(entry: string, port: Port, input: TensorInput): Uint8Array {
       expected: `${count} for ${showPort(port)}`,
     });
   // bool is stored as a u32 of 0 or 1.
+  if (port.dtype === 'f16') return halves(data as Float32Array);
   const words = port.dtype === 'bool' ? Uint32Array.from(data as Uint8Array, (v) => (v === 0 ? 0 : 1)) : data;
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+/** Bytes that a port's values take, whole words. */
+export const portBytes = (p: Port): number =>
+  p.dtype === 'f16' ? 4 * Math.ceil(elements(p.shape) / 2) : 4 * elements(p.shape);
+
+/** Two to a word, the last word filled up. */
+function halves(values: Float32Array): Uint8Array {
+  const out = new Uint16Array(2 * Math.ceil(values.length / 2));
+  for (let i = 0; i < values.length; i++) out[i] = toHalf(values[i]!);
+  return new Uint8Array(out.buffer);
 }
 
 /** An output's values from its bytes (a copy of its own). */
 export function fromBytes(port: Port, data: Uint8Array): TensorData {
   const count = elements(port.shape);
+  if (port.dtype === 'f16') return Float32Array.from(new Uint16Array(data.buffer, data.byteOffset, count), fromHalf);
   if (port.dtype === 'bool') return Uint8Array.from(new Uint32Array(data.buffer, data.byteOffset, count));
   return new ARRAYS[port.dtype](data.buffer as ArrayBuffer, data.byteOffset, count);
 }

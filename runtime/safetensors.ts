@@ -3,6 +3,7 @@
 // offsets contiguous and covering the data exactly, byte length = shape × dtype.
 // Source: https://github.com/huggingface/safetensors#format
 import { messageOf, T3dcError } from './errors.ts';
+import { fromHalf } from './half.ts';
 import { elements } from './parameters.ts';
 
 const WIDTHS = {
@@ -170,15 +171,6 @@ export function writeSafetensors(
     to += t.data.byteLength;
   }
   return file;
-}
-
-function fromHalf(h: number): number {
-  const sign = h & 0x8000 ? -1 : 1;
-  const exponent = (h >> 10) & 31;
-  const fraction = h & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** JSON.parse keeps the last of two equal keys; the format forbids them, so keys are counted on the way. */

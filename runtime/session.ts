@@ -4,8 +4,7 @@ import { matchWeights, type Rename, type WeightReport } from './checkpoint.ts';
 import type { Device, DeviceInfo, OpTime, RunMode, RunSettings } from './device.ts';
 import { T3dcError, throwIfAborted } from './errors.ts';
 import type { Entry, Manifest } from './manifest.ts';
-import { elements } from './parameters.ts';
-import { checkInputs, fromBytes, type Inputs, type Outputs } from './ports.ts';
+import { checkInputs, fromBytes, type Inputs, type Outputs, portBytes } from './ports.ts';
 import { readSafetensors, toFloat32 } from './safetensors.ts';
 import { readLocation } from './source.ts';
 import { ParameterStore } from './store.ts';
@@ -259,7 +258,7 @@ export class Session {
   /** @internal */
   async readOutputs(entry: Entry, names?: readonly string[]): Promise<Outputs> {
     const ports = names ? entry.outputs.filter((p) => names.includes(p.name)) : entry.outputs;
-    const data = await this.#device.read(ports.map((p) => ({ ...p.place, bytes: 4 * elements(p.shape) })));
+    const data = await this.#device.read(ports.map((p) => ({ ...p.place, bytes: portBytes(p) })));
     return Object.fromEntries(ports.map((p, i) => [p.name, fromBytes(p, data[i]!)]));
   }
 

@@ -107,6 +107,14 @@ maps.push(
   },
 );
 
+maps.push({
+  op: 'map',
+  name: 'mod takes the sign of the divisor',
+  inputs: { n: { axes: { i: 12 }, dtype: 'i32', classes: 12 }, x: v({ i: 12 }) },
+  build: ({ n, x }) => x!.mul(n!.sub(6).mod(4).cast('f32').add(n!.cast('f32').sub(6.5).mod(2.5))),
+  linear: ['x'],
+});
+
 // ── reduce ────────────────────────────────────────────────────────────────────────────────────────────────────────
 const cube = { x: v({ a: 3, b: 4, c: 2 }) };
 const reduces: Sample[] = [

@@ -39,6 +39,8 @@ export const attention: Op<AttentionAttrs> = defineOp<AttentionAttrs>({
     const { end, bias, gq } = operands(a);
     if (inputs.length !== end || inputs[0]!.axes.length !== 4)
       fail('attention: q, k, v are [group, token, head, channel]', 'split the channels into heads first');
+    if ([...inputs.slice(0, 3), ...(bias > 0 ? [inputs[bias]!] : [])].some((t) => t.dtype !== 'f32'))
+      fail('attention: q, k, v and the bias are f32', "cast first: x.cast('f32')");
     const { g, n, h, m } = dims(inputs);
     const k = inputs[1]!.axes;
     if (k[0]!.size !== g.size || k[2]!.size !== h.size || k[3]!.size !== inputs[0]!.axes[3]!.size)

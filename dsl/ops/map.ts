@@ -1,7 +1,7 @@
 // map: one scalar function applied at every element. Inputs have the output's axes (broadcasting is a view). The table
 // below is all there is to elementwise arithmetic: the function, its type and its gradient.
-import { defineOp, make, type Op, type Value } from '../graph.ts';
-import type { BinaryOp, DType, TensorType, UnaryOp } from '../types.ts';
+import { defineOp, make, type Op, typeOf, type Value } from '../graph.ts';
+import { type BinaryOp, type DType, roundToHalf, type TensorType, type UnaryOp } from '../types.ts';
 import { scalarValue } from './leaf.ts';
 import { expandAs } from './view.ts';
 
@@ -13,6 +13,10 @@ export interface MapAttrs {
 }
 
 const COMPARISONS = new Set<MapFn>(['lt', 'le', 'eq', 'ne', 'gt', 'ge', 'and', 'or', 'not', 'isfinite']);
+const isFloat = (d: DType): boolean => d === 'f32' || d === 'f16';
+/** f16 is reached from f32 alone, and left for it. */
+const castable = (from: DType, to: DType): boolean =>
+  (from !== 'f16' && to !== 'f16') || (isFloat(from) && isFloat(to));
 const arity = (fn: MapFn): number => (fn === 'select' ? 3 : fn in UNARY || fn === 'cast' ? 1 : 2);
 
 export const map: Op<MapAttrs> = defineOp<MapAttrs>({
@@ -30,11 +34,14 @@ export const map: Op<MapAttrs> = defineOp<MapAttrs>({
     const operands = fn === 'select' ? inputs.slice(1) : inputs;
     if (operands.some((t) => t.dtype !== like.dtype)) fail(`${fn} needs one dtype`, 'cast one operand');
     if (fn === 'select' && inputs[0]!.dtype !== 'bool') fail('the condition of select is bool', 'compare first');
+    if (fn === 'cast' ? !castable(like.dtype, dtype!) : operands.some((t) => t.dtype === 'f16'))
+      fail(`${fn}: f16 is for storage, arithmetic is f32`, "cast first: x.cast('f32')");
     const out: DType = fn === 'cast' ? dtype! : COMPARISONS.has(fn) ? 'bool' : like.dtype;
     return [{ dtype: out, axes: like.axes }];
   },
   gradient(node, [dy]) {
-    if (!dy || node.types[0]!.dtype !== 'f32') return node.inputs.map(() => null);
+    // f16 tensors have f32 cotangents.
+    if (!dy || !isFloat(node.types[0]!.dtype)) return node.inputs.map(() => null);
     const y: Value = { node, out: 0 };
     const [a, b, c] = node.inputs as [Value, Value, Value];
     const k = (v: number): Value => expandAs(scalarValue(v), node.types[0]!);
@@ -72,7 +79,7 @@ export const map: Op<MapAttrs> = defineOp<MapAttrs>({
       case 'select':
         return [null, f('select', a, b === c ? dy : dy, k(0)), f('select', a, k(0), dy)];
       case 'cast':
-        return [node.inputs[0]!.node.types[node.inputs[0]!.out]!.dtype === 'f32' ? dy : null];
+        return [isFloat(typeOf(a).dtype) ? dy : null];
       default:
         return node.inputs.map(() => null);
     }
@@ -96,9 +103,9 @@ export const map: Op<MapAttrs> = defineOp<MapAttrs>({
 
 const f = (fn: MapFn, ...inputs: Value[]): Value => make(map, inputs, { fn });
 
-function castTo(x: number, dtype: DType): number {
+export function castTo(x: number, dtype: DType): number {
   if (dtype === 'bool') return x !== 0 ? 1 : 0;
-  if (dtype === 'f16') return Math.fround(x);
+  if (dtype === 'f16') return roundToHalf(x);
   return dtype === 'f32' ? x : dtype === 'u32' ? Math.trunc(x) >>> 0 : Math.trunc(x) | 0;
 }
 

@@ -16,6 +16,7 @@ export const reduce: Op<ReduceAttrs> = defineOp<ReduceAttrs>({
   infer([t], { fn, axes }, fail) {
     if (axes.length === 0 || axes.some((a) => a < 0 || a >= t!.axes.length))
       fail('reduce: no such axis', 'name axes of the tensor');
+    if (t!.dtype === 'f16') fail(`${fn}: f16 is for storage, arithmetic is f32`, "cast first: x.cast('f32')");
     if (fn === 'argmax' && axes.length !== 1) fail('argmax takes one axis', 'merge the axes first');
     return [{ dtype: fn === 'argmax' ? 'i32' : t!.dtype, axes: t!.axes.filter((_, i) => !axes.includes(i)) }];
   },

@@ -1,4 +1,5 @@
 // Runs kernels as compiled wasm against the float64 reference. Used by tests and by hand.
+import { fromHalf, toHalf } from '../../runtime/half.ts';
 import { evaluate } from '../evaluate.ts';
 import { STEP_WORDS } from '../expr.ts';
 import { fill, type Sample } from '../samples.ts';
@@ -17,8 +18,10 @@ export interface CheckResult {
   readonly ok: boolean;
 }
 
-/** rel L2 <= 1e-5 and equal bits for one thread and two. */
+/** rel L2 <= 1e-5 (f16: 1e-4, since where float32 and float64 round a half differently, one element is off by 2^-11) and
+ *  equal bits for one thread and two. */
 const TOLERANCE = 1e-5;
+const HALF_TOLERANCE = 1e-4;
 
 type Entry = (p: number, t: number, nt: number) => void;
 
@@ -79,6 +82,11 @@ export function place(
   const values = fill(s.kernel, seed);
   const at = s.kernel.bufs.map((b, i) => {
     const a = alloc(b.size * 4);
+    if (b.dtype === 'f16') {
+      const view = new Uint16Array(memory.buffer, a, b.size);
+      view.set(Uint16Array.from(values[i]!, toHalf));
+      return { a, view };
+    }
     const view =
       b.dtype === 'f32'
         ? new Float32Array(memory.buffer, a, b.size)
@@ -127,15 +135,19 @@ export async function checkWasm(
     evaluate(s.kernel, one.values, step);
     let error = 0;
     let threadsAgree = true;
+    let close = true;
     s.kernel.bufs.forEach((b, n) => {
       const other = two.views[n]!;
-      const bits = new Uint32Array(got[n]!.buffer);
-      const otherBits = new Uint32Array(other.slice().buffer);
-      for (let e = 0; e < b.size; e++) if (bits[e] !== otherBits[e]) threadsAgree = false;
+      const bits = new Uint8Array(got[n]!.buffer);
+      const otherBits = new Uint8Array(other.slice().buffer);
+      for (let e = 0; e < bits.length; e++) if (bits[e] !== otherBits[e]) threadsAgree = false;
       if (b.access === 'read') return;
-      error = Math.max(error, relativeError(got[n]!, one.values[n]!));
+      const mine = b.dtype === 'f16' ? Float64Array.from(got[n]!, fromHalf) : got[n]!;
+      const e = relativeError(mine, one.values[n]!);
+      if (!(e <= (b.dtype === 'f16' ? HALF_TOLERANCE : TOLERANCE))) close = false;
+      error = Math.max(error, e);
     });
-    return { name: s.name, error, threadsAgree, ms, ok: error <= TOLERANCE && threadsAgree };
+    return { name: s.name, error, threadsAgree, ms, ok: close && threadsAgree };
   });
 }
 

@@ -24,7 +24,7 @@ import {
 import { Emitter, type Fn } from './emitter.ts';
 import { advance, decode, printInt } from './ints.ts';
 import { mergeInner } from './merge.ts';
-import { emitRow, storeSink } from './row.ts';
+import { elementAddress, emitRow, storeSink } from './row.ts';
 
 export function emitContract(kernel: ContractKernel): WasmKernel {
   const plan = planContract(kernel);
@@ -264,7 +264,9 @@ function emitEpilogue(emitter: Emitter, kernel: ContractKernel, plan: Plan): voi
     'o',
   );
   const values = kernel.stores.map((s) => substitute(s.value, env));
-  const pointers = kernel.stores.map((s) => fn.let('usize', `${fn.buffer(s.buf)} + (<usize>${first} << 2)`, 'd'));
+  const pointers = kernel.stores.map((s) =>
+    fn.let('usize', elementAddress(fn.buffer(s.buf), first, s.value.dtype), 'd'),
+  );
   const acc = fn.let('usize', 'c + <usize>r * ldc + (<usize>((f - q0) << 3) << 2)', 'y');
   emitRow({
     fn,

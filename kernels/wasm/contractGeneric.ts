@@ -5,6 +5,7 @@ import type { WasmKernel } from '../targets.ts';
 import { Emitter } from './emitter.ts';
 import { decode, printInt } from './ints.ts';
 import { emitSpans } from './map.ts';
+import { storeText } from './row.ts';
 import { Values } from './values.ts';
 
 export function emitGenericContract(kernel: ContractKernel): WasmKernel {
@@ -50,8 +51,7 @@ export function emitGenericContract(kernel: ContractKernel): WasmKernel {
   const values = new Values(fn, scope, null, { kind: 'scalar', name: acc });
   const names = kernel.stores.map((s) => values.scalar(s.value));
   kernel.stores.forEach((s, i) => {
-    const type = s.value.dtype === 'bool' ? 'u32' : s.value.dtype;
-    fn.line(`store<${type}>(${fn.buffer(s.buf)} + (<usize>u << 2), ${type === 'u32' ? '<u32>' : ''}${names[i]});`);
+    fn.line(storeText(s.value.dtype, fn.buffer(s.buf), 'u', names[i]!));
   });
   fn.close();
   emitSpans(

@@ -6,7 +6,7 @@ import type { WasmKernel } from '../targets.ts';
 import { Emitter } from './emitter.ts';
 import { advance, decode, printInt } from './ints.ts';
 import { linearOf, mergeInner } from './merge.ts';
-import { emitRow, storeSink } from './row.ts';
+import { elementAddress, emitRow, storeSink } from './row.ts';
 
 /** Elements of a row that one unit computes at most. */
 const BLOCK = 4096;
@@ -30,7 +30,9 @@ export function emitMap(kernel: MapKernel): WasmKernel {
   decode(span, 'lo', loops, scope);
   span.open('for (let u = lo; u < hi; u++)');
   const base = span.let('i32', printInt(span, mul(linearOf(outer), row.size), scope), 'o');
-  const pointers = kernel.stores.map((s) => span.let('usize', `${span.buffer(s.buf)} + (<usize>${base} << 2)`, 'd'));
+  const pointers = kernel.stores.map((s) =>
+    span.let('usize', elementAddress(span.buffer(s.buf), base, s.value.dtype), 'd'),
+  );
   const lo = blocked ? span.let('i32', `${scope.get('@block')} * ${BLOCK}`, 'l') : '0';
   const hi = blocked ? span.let('i32', `min<i32>(${n}, ${lo} + ${BLOCK})`, 'l') : n;
   emitRow({

@@ -10,7 +10,7 @@ import type { WasmKernel } from '../targets.ts';
 import { Emitter, type Fn } from './emitter.ts';
 import { advance, decode } from './ints.ts';
 import { emitSpans } from './map.ts';
-import { emitRow, storeSink } from './row.ts';
+import { elementAddress, emitRow, storeSink, storeText } from './row.ts';
 import { Values, vectorizable } from './values.ts';
 
 /** Rows that a column sum adds in f32 before it goes to f64. */
@@ -97,8 +97,7 @@ function emitRowForm(kernel: ReduceKernel): WasmKernel {
   const printer = new Values(span, scope, null, { kind: 'scalar', name: acc });
   const names = kernel.stores.map((s) => printer.scalar(s.value));
   kernel.stores.forEach((s, i) => {
-    const t = s.value.dtype === 'bool' ? 'u32' : s.value.dtype;
-    span.line(`store<${t}>(${span.buffer(s.buf)} + (<usize>u << 2), ${t === 'u32' ? '<u32>' : ''}${names[i]});`);
+    span.line(storeText(s.value.dtype, span.buffer(s.buf), 'u', names[i]!));
   });
   advance(span, keep, scope);
   span.close();
@@ -268,7 +267,7 @@ function emitColumn(kernel: ReduceKernel): WasmKernel {
   if (outer.length > 0) decode(finish, 'u', outer, at);
   const width = finish.int(column.size);
   const pointers = kernel.stores.map((s) =>
-    finish.let('usize', `${finish.buffer(s.buf)} + (<usize>(u * ${width}) << 2)`, 'd'),
+    finish.let('usize', elementAddress(finish.buffer(s.buf), `(u * ${width})`, s.value.dtype), 'd'),
   );
   emitRow({
     fn: finish,

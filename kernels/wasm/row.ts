@@ -1,11 +1,12 @@
 // A row: the innermost loop of a kernel, over lo <= i < hi of one variable. Guards that the row variable does not change
 // become branches around the loop; those that it does change cut the row into segments; the rest is computed one element
 // at a time.
+import type { DType } from '../../dsl/types.ts';
 import { children, type Expr, rewrite } from '../expr.ts';
 import { type Cond, coefficient, key as intKey, range, usesVar } from '../int.ts';
 import type { Fn } from './emitter.ts';
 import { atZero, printCond, printInt } from './ints.ts';
-import { type Acc, Values, vectorizable } from './values.ts';
+import { type Acc, shiftOf, Values, vectorizable } from './values.ts';
 
 export interface Sink {
   /** Called inside the loop over vectors with the values of four elements from `i`. */
@@ -126,19 +127,32 @@ function emitLoops(row: Row): void {
   fn.close();
 }
 
-/** A sink that stores each value at its pointer + 4 * i. */
+/** A sink that stores each value as element i from its pointer. */
 export function storeSink(fn: Fn, pointers: readonly string[], values: readonly Expr[]): Sink {
   const bool = (n: number): boolean => values[n]!.dtype === 'bool';
   return {
     vector: (names, i) =>
       names.forEach((x, n) => {
+        if (values[n]!.dtype === 'f16') {
+          fn.line(`storeHalf4(${pointers[n]} + (<usize>${i} << 1), ${x});`);
+          return;
+        }
         const word = bool(n) ? `v128.and(${x}, i32x4.splat(1))` : x;
         fn.line(`v128.store(${pointers[n]} + (<usize>${i} << 2), ${word});`);
       }),
     scalar: (names, i) =>
       names.forEach((x, n) => {
-        const type = bool(n) ? 'u32' : values[n]!.dtype;
-        fn.line(`store<${type}>(${pointers[n]} + (<usize>${i} << 2), ${bool(n) ? `<u32>${x}` : x});`);
+        fn.line(storeText(values[n]!.dtype, pointers[n]!, i, x));
       }),
   };
+}
+
+/** The address of element `i` of a tensor at `base`. */
+export const elementAddress = (base: string, i: string, d: DType): string => `${base} + (<usize>${i} << ${shiftOf(d)})`;
+
+/** Stores one element. */
+export function storeText(d: DType, base: string, i: string, x: string): string {
+  const at = elementAddress(base, i, d);
+  if (d === 'f16') return `storeHalf(${at}, ${x});`;
+  return d === 'bool' ? `store<u32>(${at}, <u32>${x});` : `store<${d}>(${at}, ${x});`;
 }

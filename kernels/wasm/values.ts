@@ -13,15 +13,11 @@ export type Acc =
   | { readonly kind: 'scalar'; readonly name: string }
   | { readonly kind: 'row'; readonly pointer: string };
 
-export const laneType = (d: DType, fn: Fn): 'f32' | 'i32' | 'u32' | 'bool' => {
-  if (d === 'f16') {
-    throw new EmitError(
-      'WASM_F16',
-      `${fn.emitter.kernel.name}: the wasm target stores no f16; build with f32 storage for it`,
-    );
-  }
-  return d;
-};
+/** In locals an f16 is an f32. */
+export const laneType = (d: DType): 'f32' | 'i32' | 'u32' | 'bool' => (d === 'f16' ? 'f32' : d);
+
+/** Bytes of an element, as the shift that multiplies by them. */
+export const shiftOf = (d: DType): number => (d === 'f16' ? 1 : 2);
 
 /** Does the value change along the row variable v? */
 export function varies(e: Expr, v: string, acc: Acc | null): boolean {
@@ -83,7 +79,7 @@ export class Values {
 
   private splat(e: Expr, name: string): string {
     const value =
-      e.dtype === 'f32'
+      laneType(e.dtype) === 'f32'
         ? `f32x4.splat(${name})`
         : e.dtype === 'bool'
           ? `i32x4.splat(-<i32>${name})`
@@ -98,7 +94,8 @@ export class Values {
     if (this.pointers.has(id)) return;
     let base = printInt(this.fn, atZero(e.index, this.row!), this.scope);
     if (e.at) base = `(${base} + <i32>${this.scalar(e.at.expr)} * ${this.fn.int(e.at.stride)})`;
-    this.pointers.set(id, this.fn.let('usize', `${this.fn.buffer(e.buf)} + (<usize>${base} << 2)`, 'q'));
+    const address = `${this.fn.buffer(e.buf)} + (<usize>${base} << ${shiftOf(e.dtype)})`;
+    this.pointers.set(id, this.fn.let('usize', address, 'q'));
   }
 
   private remember(k: string, type: string, text: string): string {
@@ -114,7 +111,7 @@ export class Values {
     const old = this.memo.get(k);
     if (old) return old;
     const fn = this.fn;
-    const t = laneType(e.dtype, fn);
+    const t = laneType(e.dtype);
     switch (e.k) {
       case 'lit':
         if (t === 'f32') return fn.f32(e.v);
@@ -122,6 +119,7 @@ export class Values {
       case 'load': {
         const word = t === 'bool' ? 'u32' : t;
         const address = this.address(e);
+        if (e.dtype === 'f16') return this.remember(k, t, `loadHalf(${address})`);
         return this.remember(k, t, t === 'bool' ? `load<${word}>(${address}) != 0` : `load<${word}>(${address})`);
       }
       case 'index':
@@ -136,6 +134,7 @@ export class Values {
         if (this.acc?.kind === 'scalar') return this.acc.name;
         return this.remember(k, t, `load<${t}>(${this.acc!.pointer} + (<usize>${this.scope.get(this.row!)} << 2))`);
       case 'cast':
+        if (e.dtype === 'f16') return this.remember(k, t, `roundHalf(${this.scalar(e.a)})`);
         return this.remember(k, t, scalarCast(this.scalar(e.a), e.a.dtype, t));
       case 'select':
         return this.remember(k, t, `select<${t}>(${this.scalar(e.a)}, ${this.scalar(e.b)}, ${this.scalar(e.c)})`);
@@ -166,11 +165,11 @@ export class Values {
     if (q) {
       const c = coefficient(e.index, this.row!)!;
       const i = this.scope.get(this.row!)!;
-      return c === 1 ? `${q} + (<usize>${i} << 2)` : `${q} + (<usize>(${i} * ${fn.int(c)}) << 2)`;
+      return `${q} + (<usize>${c === 1 ? i : `(${i} * ${fn.int(c)})`} << ${shiftOf(e.dtype)})`;
     }
     let index = printInt(fn, e.index, this.scope);
     if (e.at) index = `(${index} + <i32>${this.scalar(e.at.expr)} * ${fn.int(e.at.stride)})`;
-    return `${fn.buffer(e.buf)} + (<usize>${index} << 2)`;
+    return `${fn.buffer(e.buf)} + (<usize>${index} << ${shiftOf(e.dtype)})`;
   }
 
   private randomKey(op: number): [string, string, string] {
@@ -203,7 +202,7 @@ export class Values {
     switch (e.k) {
       case 'load': {
         const word = this.vectorLoad(e, i);
-        return laneType(e.dtype, fn) === 'bool' ? `i32x4.ne(${word}, i32x4.splat(0))` : word;
+        return e.dtype === 'bool' ? `i32x4.ne(${word}, i32x4.splat(0))` : word;
       }
       case 'index':
         return printIntVector(fn, e.i, this.row!, this.scope);
@@ -228,17 +227,18 @@ export class Values {
 
   private vectorLoad(e: Expr & { k: 'load' }, i: string): string {
     const fn = this.fn;
+    const half = e.dtype === 'f16';
     const q = this.pointers.get(addressKey(e));
     if (q) {
       const c = coefficient(e.index, this.row!)!;
-      if (c === 1) return `v128.load(${q} + (<usize>${i} << 2))`;
-      return `strided4(${q}, ${i}, ${fn.int(c)})`;
+      if (c === 1) return `${half ? 'loadHalf4' : 'v128.load'}(${q} + (<usize>${i} << ${shiftOf(e.dtype)}))`;
+      return `${half ? 'stridedHalf4' : 'strided4'}(${q}, ${i}, ${fn.int(c)})`;
     }
     let index = printIntVector(fn, e.index, this.row!, this.scope);
     if (e.at) {
       index = `i32x4.add(${index}, i32x4.mul(${this.vector(e.at.expr)}, i32x4.splat(${fn.int(e.at.stride)})))`;
     }
-    return `gather4(${fn.buffer(e.buf)}, ${index})`;
+    return `${half ? 'gatherHalf4' : 'gather4'}(${fn.buffer(e.buf)}, ${index})`;
   }
 }
 
@@ -276,6 +276,7 @@ function scalarUnary(op: string, a: string, d: DType): string {
 }
 
 function scalarCast(a: string, from: DType, to: string): string {
+  if (laneType(from) === to) return a;
   if (to === 'bool') return `${a} != 0`;
   if (from === 'bool' && to === 'f32') return `<f32><i32>${a}`;
   return `<${to}>${a}`;
@@ -322,7 +323,8 @@ function vectorUnary(op: string, a: string, d: DType): string {
 }
 
 function vectorCast(a: string, from: DType, to: DType): string {
-  if (from === to) return a;
+  if (to === 'f16') return `roundHalf4(${a})`;
+  if (laneType(from) === to) return a;
   if (to === 'bool') return from === 'f32' ? `f32x4.ne(${a}, f32x4.splat(0))` : `i32x4.ne(${a}, i32x4.splat(0))`;
   if (from === 'bool') return `v128.and(${a}, ${to === 'f32' ? 'f32x4.splat(1)' : 'i32x4.splat(1)'})`;
   if (to === 'f32') return `f32x4.convert_i32x4_${from === 'u32' ? 'u' : 's'}(${a})`;

@@ -260,6 +260,9 @@ export class ExpressionPrinter {
 
   private cast(a: Value, dtype: DType): Value {
     if (a.dtype === dtype) return a;
+    // In registers an f16 is an f32.
+    if (a.dtype === 'f16') return { ...a, dtype };
+    if (dtype === 'f16') return { code: this.call('round_half', a.wide, a.code), wide: a.wide, dtype };
     const t = valueType(dtype, a.wide);
     const isnan = a.dtype === 'f32' && (dtype === 'i32' || dtype === 'u32');
     if (isnan) {

@@ -138,6 +138,15 @@ const TABLE: Record<string, (name: string) => Helper> = {
     uses: ['exp_f32'],
     code: `fn ${name}(x: f32) -> f32 {\n  let small = x < -80.0f;\n  return select(exp_f32(select(x, -80.0f, small)), 0.0f, small);\n}`,
   }),
+  // Element `at` of a pair of halves.
+  half_f32: (name) => ({
+    uses: [],
+    code: `fn ${name}(pair: u32, at: i32) -> f32 {\n  return unpack2x16float(pair >> (u32(at & 1) << 4u)).x;\n}`,
+  }),
+  half_vec4: (name) => ({
+    uses: [],
+    code: `fn ${name}(v: vec2<u32>) -> vec4<f32> {\n  return vec4<f32>(unpack2x16float(v.x), unpack2x16float(v.y));\n}`,
+  }),
   threefry: (name) => threefry(name),
   uniform_f32: (name) => ({
     uses: ['threefry'],
@@ -154,6 +163,33 @@ for (const wide of [false, true]) {
   TABLE[s('max')] = extremum(wide, 'max');
   TABLE[s('isnan')] = (name) => BITS(name, wide, '(bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u)');
   TABLE[s('isfinite')] = (name) => BITS(name, wide, '(bitcast<U>(x) & U(0x7f800000u)) != U(0x7f800000u)');
+  // f32 to the bits of an f16, to nearest, ties to even, clamped; by integers, since the rounding of pack2x16float is a
+  // driver's choice. Below 2^-14 adding 0.5 leaves the half's bits at the end of the sum's.
+  TABLE[s('half_bits')] = (name) => {
+    const [f, u] = wide ? ['vec4<f32>', 'vec4<u32>'] : ['f32', 'u32'];
+    const c = (v: string): string => (wide ? `${u}(${v})` : v);
+    const lines = [
+      `let bits = bitcast<${u}>(x);`,
+      `let a = min(bits & ${c('0x7fffffffu')}, ${c('0x477fe000u')});`,
+      `let tiny = bitcast<${u}>(bitcast<${f}>(a) + ${wide ? `${f}(0.5f)` : '0.5f'}) - ${c('0x3f000000u')};`,
+      `let odd = (a >> ${c('13u')}) & ${c('1u')};`,
+      `let usual = ((a + ${c('0xfffu')} + odd) >> ${c('13u')}) - ${c('0x1c000u')};`,
+      `let number = select(usual, tiny, a < ${c('0x38800000u')});`,
+      `let nan = (bits & ${c('0x7fffffffu')}) > ${c('0x7f800000u')};`,
+      `return select(number, ${c('0x7e00u')}, nan) | ((bits >> ${c('16u')}) & ${c('0x8000u')});`,
+    ];
+    return { uses: [], code: `fn ${name}(x: ${f}) -> ${u} {\n  ${lines.join('\n  ')}\n}` };
+  };
+  TABLE[s('round_half')] = (name) => {
+    const t = wide ? 'vec4<f32>' : 'f32';
+    const value = wide
+      ? 'vec4<f32>(unpack2x16float(h.x | (h.y << 16u)), unpack2x16float(h.z | (h.w << 16u)))'
+      : 'unpack2x16float(h).x';
+    return {
+      uses: [s('half_bits')],
+      code: `fn ${name}(x: ${t}) -> ${t} {\n  let h = ${s('half_bits')}(x);\n  return ${value};\n}`,
+    };
+  };
   TABLE[s('pow')] = (name) => {
     const t = wide ? 'vec4<f32>' : 'f32';
     const isnan = s('isnan');

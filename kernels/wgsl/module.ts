@@ -8,7 +8,7 @@ import type { WgslVariant } from '../targets.ts';
 import { WgslError } from './errors.ts';
 import { helperSource } from './helpers.ts';
 import { tidy } from './tidy.ts';
-import { type BufferInfo, storageType, Writer } from './writer.ts';
+import { type BufferInfo, bindingType, storageType, Writer } from './writer.ts';
 
 export interface EmitOptions {
   readonly readOnly: ReadonlySet<number>;
@@ -41,18 +41,10 @@ export function buildVariant(
   options: EmitOptions,
   m: ModuleOptions,
 ): { variant: WgslVariant; usesStep: boolean } {
-  for (const b of kernel.bufs) {
-    if (b.dtype === 'f16') {
-      throw new WgslError(
-        'wgsl-unsupported',
-        `${kernel.name}: buffer ${b.label} is f16; kernels read f32, i32, u32, bool. Cast when packing.`,
-      );
-    }
-  }
   // Whether a buffer can be an array of vec4 is known when all its accesses have been written.
-  let bufs: BufferInfo[] = kernel.bufs.map((b) => ({ dtype: b.dtype, vec4: true }));
+  let bufs: BufferInfo[] = kernel.bufs.map((b) => ({ dtype: b.dtype, vec4: true, atomic: false }));
   let w = write(bufs, m);
-  while (w.bufs.some((b, i) => b.vec4 !== bufs[i]!.vec4)) {
+  while (w.bufs.some((b, i) => b.vec4 !== bufs[i]!.vec4 || b.atomic !== bufs[i]!.atomic)) {
     bufs = w.bufs.map((b) => ({ ...b }));
     w = write(bufs, m);
   }
@@ -61,9 +53,8 @@ export function buildVariant(
   if (m.features?.includes('subgroups')) lines.push('enable subgroups;');
   lines.push('@group(0) @binding(0) var<uniform> params: array<vec4<u32>, 4>;');
   kernel.bufs.forEach((b, i) => {
-    const t = storageType(b.dtype);
     const access = options.readOnly.has(b.tensor) && b.access === 'read' ? 'read' : 'read_write';
-    const element = bufs[i]!.vec4 && used[i] ? `vec4<${t}>` : t;
+    const element = used[i] ? bindingType(bufs[i]!) : storageType(b.dtype);
     lines.push(`@group(0) @binding(${i + 1}) var<storage, ${access}> b${i}: array<${element}>;`);
   });
   if (w.usesStep) {

@@ -8,7 +8,7 @@
 import type { DType } from '../../dsl/types.ts';
 import { add, type Cond, div, type Int, int, key, range, sub, variable } from '../int.ts';
 import { WgslError } from './errors.ts';
-import { aligned, LANE, lanes } from './lanes.ts';
+import { aligned, LANE, type Lanes, lanes } from './lanes.ts';
 
 export interface Value {
   readonly code: string;
@@ -18,8 +18,10 @@ export interface Value {
 
 export interface BufferInfo {
   readonly dtype: DType;
-  /** Bound as array<vec4<T>>: every access is a whole aligned vec4. */
+  /** Bound as array<vec4<T>> (f16: array<vec2<u32>>): every access is four whole aligned elements. */
   vec4: boolean;
+  /** f16 alone: bound as array<atomic<u32>>, since single halves are written, and a word may have two writers. */
+  atomic: boolean;
 }
 
 class Block {
@@ -37,8 +39,14 @@ export const scalarType = (d: DType): string =>
   d === 'f32' || d === 'i32' || d === 'u32' ? d : d === 'bool' ? 'bool' : 'f32';
 /** The type of a value in an expression (bool is WGSL's bool there). */
 export const valueType = (d: DType, wide: boolean): string => (wide ? `vec4<${scalarType(d)}>` : scalarType(d));
-/** The type of an element in a buffer (bool is stored as u32). */
-export const storageType = (d: DType): string => (d === 'bool' ? 'u32' : scalarType(d));
+/** The type of an element in a buffer (bool is stored as u32, two f16 in a u32). */
+export const storageType = (d: DType): string => (d === 'bool' || d === 'f16' ? 'u32' : scalarType(d));
+/** The type of a binding's array elements. */
+export const bindingType = ({ dtype, vec4, atomic }: BufferInfo): string => {
+  if (dtype === 'f16' && vec4) return 'vec2<u32>';
+  const t = storageType(dtype);
+  return vec4 ? `vec4<${t}>` : atomic ? `atomic<${t}>` : t;
+};
 
 export class Writer {
   readonly bufs: readonly BufferInfo[];
@@ -376,9 +384,18 @@ export class Writer {
     const l = lanes(index);
     if (!l) throw new WgslError('wgsl-internal', `irregular access of buffer ${buf}: ${key(index)}`);
     const wide = l.coef !== 0;
-    const element = (e: Int, stride: number): string => {
+    const half = info.dtype === 'f16';
+    if (half && info.atomic) throw new WgslError('wgsl-internal', `f16 buffer ${buf} is written by halves and read`);
+    const place = (e: Int, stride: number): string => {
       const code = this.int(sub(e, this.offset(buf)));
-      return `b${buf}[${at ? `${code} + ${at.code}${stride === 1 ? '' : ` * ${stride}`}` : code}]`;
+      return at ? `${code} + ${at.code}${stride === 1 ? '' : ` * ${stride}`}` : code;
+    };
+    const element = (e: Int, stride: number): string => {
+      const code = place(e, stride);
+      if (!half || info.vec4) return `b${buf}[${code}]`;
+      const i = /^\w+$/.test(code) ? code : this.let('h', code);
+      this.helpers.add('half_f32');
+      return `half_f32(b${buf}[${i} >> 1u], ${i})`;
     };
     if (l.coef === 1 && aligned(l.base, 4) && info.vec4 && (at?.stride ?? 0) % 4 === 0) {
       return this.fetched(buf, element(div(l.base, 4), (at?.stride ?? 0) / 4), true);
@@ -386,12 +403,17 @@ export class Writer {
     info.vec4 = false;
     const one = (lane: number): string => element(add(l.base, int(l.coef * lane)), at?.stride ?? 0);
     if (!wide) return this.fetched(buf, one(0), false);
-    return this.fetched(buf, `vec4<${storageType(info.dtype)}>(${[0, 1, 2, 3].map(one).join(', ')})`, true);
+    const type = half ? 'f32' : storageType(info.dtype);
+    return this.fetched(buf, `vec4<${type}>(${[0, 1, 2, 3].map(one).join(', ')})`, true);
   }
 
   private fetched(buf: number, code: string, wide: boolean): Value {
     const { dtype } = this.bufs[buf]!;
     if (dtype === 'bool') return { code: `${code} != ${wide ? 'vec4<u32>(0u)' : '0u'}`, wide, dtype };
+    if (dtype === 'f16' && wide && this.bufs[buf]!.vec4) {
+      this.helpers.add('half_vec4');
+      return { code: `half_vec4(${code})`, wide, dtype };
+    }
     return { code, wide, dtype };
   }
 
@@ -403,6 +425,10 @@ export class Writer {
     let code = v.code;
     if (info.dtype === 'bool') {
       code = v.wide ? `select(vec4<u32>(0u), vec4<u32>(1u), ${code})` : `select(0u, 1u, ${code})`;
+    }
+    if (info.dtype === 'f16') {
+      this.storeHalves(buf, l, v);
+      return;
     }
     if (l.coef === 0) {
       info.vec4 = false;
@@ -419,6 +445,29 @@ export class Writer {
     for (let lane = 0; lane < 4; lane++) {
       const at = this.int(sub(add(l.base, int(l.coef * lane)), this.offset(buf)));
       this.line(`b${buf}[${at}] = ${name}.${'xyzw'[lane]};`);
+    }
+  }
+
+  /** f16: four halves are two words. A single half shares its word with another thread's: its bits are cleared and set by
+   *  atomics, which touch no other bits, so that the order does not matter. */
+  private storeHalves(buf: number, l: Lanes, v: Value): void {
+    const info = this.bufs[buf]!;
+    const t = v.wide ? 'vec4' : 'f32';
+    this.helpers.add(`half_bits_${t}`);
+    const bits = this.let('h', `half_bits_${t}(${v.code})`);
+    const lane = (n: number): string => (v.wide ? `${bits}.${'xyzw'[n]}` : bits);
+    if (l.coef === 1 && aligned(l.base, 4) && info.vec4) {
+      const words = [0, 2].map((n) => `${lane(n)} | (${lane(n + 1)} << 16u)`).join(', ');
+      this.line(`b${buf}[${this.int(sub(div(l.base, 4), this.offset(buf)))}] = vec2<u32>(${words});`);
+      return;
+    }
+    info.vec4 = false;
+    info.atomic = true;
+    for (let n = 0; n < (l.coef === 0 ? 1 : 4); n++) {
+      const at = this.let('h', this.int(sub(add(l.base, int(l.coef * n)), this.offset(buf))));
+      const shift = this.let('h', `u32(${at} & 1) << 4u`);
+      this.line(`atomicAnd(&b${buf}[${at} >> 1u], ~(0xffffu << ${shift}));`);
+      this.line(`atomicOr(&b${buf}[${at} >> 1u], ${lane(n)} << ${shift});`);
     }
   }
 

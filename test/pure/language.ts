@@ -21,8 +21,9 @@ import {
   type Tensor,
 } from '../../dsl/index.ts';
 import { type Trace, tracing } from '../../dsl/scope.ts';
-import { show } from '../../dsl/types.ts';
+import { roundToHalf, show } from '../../dsl/types.ts';
 import t3d from '../../models/t3d/index.ts';
+import { fromHalf, toHalf } from '../../runtime/half.ts';
 import { evaluate, evaluateWithGradients, leaf } from '../evaluate-graph.ts';
 
 const value = (t: Tensor, leaves: Record<string, ArrayLike<number>>, step: Record<string, number> = {}): number[] => [
@@ -141,6 +142,31 @@ test('dropout keeps the mean, repeats within a step and changes with it', () => 
   );
   for (let i = 0; i < 64; i++) assert.is(dropped[2 * i], dropped[2 * i + 1], 'a sample is kept or dropped whole');
   assert.ok(dropped.includes(0) && dropped.includes(2));
+});
+
+test('f16 stores and does not compute', () => {
+  const x = leaf('x', { n: 6 });
+  const h = x.cast('f16');
+  refused(() => h.add(1), 'model-shape', /f16 is for storage/, /x\.cast\('f32'\)/);
+  refused(() => h.sum('n'), 'model-shape', /f16 is for storage/);
+  refused(() => einsum(h, leaf('w', { n: 6, m: 2 }), 'm'), 'model-shape', /cast first/);
+  assert.is(show(concat([h, h.roll('n', 1)], 'n').type), 'f16[n=12]');
+  const numbers = [1 / 3, 1e9, -65519, 2 ** -24, 2 ** -25, 1 + 2 ** -11];
+  assert.equal(value(h.cast('f32'), { x: numbers }), [0.333251953125, 65504, -65504, 2 ** -24, 0, 1]);
+  assert.equal(value(h.cast('i32').cast('f16').cast('i32'), { x: numbers }), [0, 65504, -65504, 0, 0, 1]);
+  const { gradients } = evaluateWithGradients(h.cast('f32').mul(leaf('w', { n: 6 })), [x], { x: numbers, w: range(6) });
+  assert.equal([...gradients[0]!], range(6));
+});
+
+test('every f16 survives its bits, and both roundings agree', () => {
+  for (let h = 0; h < 0x7c00; h++) assert.is(toHalf(fromHalf(h)), h);
+  assert.ok(Number.isNaN(fromHalf(toHalf(Number.NaN))));
+  let state = 1;
+  for (let i = 0; i < 20000; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const x = Math.fround(((state >>> 8) / 2 ** 24 - 0.5) * 2 ** ((state & 63) - 40));
+    assert.is(fromHalf(toHalf(x)), roundToHalf(x), `${x}`);
+  }
 });
 
 test('T3D draws random numbers only in training', () => {

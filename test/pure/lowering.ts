@@ -154,6 +154,27 @@ check('patch merging order', { x: vol(3, 4, 2, 6) }, ({ x }) => {
     ),
   );
 });
+check('mod of negative numbers', { x: t.f32({ n: 24 }), i: t.i32({ n: 24 }) }, ({ x, i }) =>
+  sumSq(
+    x!
+      .mul(7)
+      .mod(-1.5)
+      .add(i!.sub(2).mod(5).cast('f32'))
+      .add(t.scope('p', () => t.param('b', { n: 24 }, { init: { kind: 'constant', value: 1 } }))),
+  ),
+);
+check('activations stored as f16', { x: vol(3) }, ({ x }) => {
+  const a = t.scope('a', () => t.conv3d(x!, 5, { kernel: 3 })).cast('f16');
+  const b = t.concat([a, a.roll('h', 1)], 'c').cast('f32');
+  return sumSq(
+    t.leakyRelu(
+      t
+        .scope('b', () => t.conv3d(b, 4, { kernel: 3 }))
+        .cast('f16')
+        .cast('f32'),
+    ),
+  );
+});
 check('long sums are split', { x: t.f32({ b: 1, d: 16, h: 16, w: 64, c: 2 }) }, ({ x }) =>
   sumSq(t.instanceNorm(t.scope('c', () => t.conv3d(x!, 3, { kernel: 1 })))),
 );

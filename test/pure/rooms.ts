@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 /** Room -> rooms it may import. `room:types` allows `import type` alone; `room/file` one file alone. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   dsl: [],
-  kernels: ['dsl:types', 'dsl/int.ts', 'dsl/types.ts'],
+  kernels: ['dsl:types', 'dsl/int.ts', 'dsl/types.ts', 'runtime/half.ts'],
   compiler: ['dsl', 'kernels', 'runtime/manifest.ts', 'runtime/manifest-pack.ts'],
   runtime: [],
   data: [],

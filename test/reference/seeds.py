@@ -1,31 +1,38 @@
 """How much float32 rounding may disturb a config's gradients through LeakyReLU's kinks, by seed: how model seeds were chosen.
 
-    python test/reference/seeds.py f12-64-v1-merging 16
+    python test/reference/seeds.py f12-64-v1-merging 24     # one config, seeds 1 to 24
+    python test/reference/seeds.py f24 12                   # all configs whose name starts so
 
-A voxel whose LeakyReLU input is nearer to zero than rounding gets slope 0.01 on one machine and 1 on another. One such
-voxel among N changes that layer's gradient field by about 1/sqrt(N), so the risk is sqrt(Σ near / N) over the layers.
+A voxel whose LeakyReLU input is nearer to zero than rounding gets slope 0.01 on one machine and 1 on another. A seed's
+exposure is what that can do: the worst relative L2 change of any parameter's gradient when every such voxel takes the
+other slope. It knows nothing of t3dc's results. Most seeds are sifted out by a forward pass alone (`risk`).
 """
 
 import sys
 from dataclasses import replace
 
 import torch
+from monai.losses import DiceCELoss
 
 from model import build, inputs
 from swinunetr import TRAINED
 
-NEAR = 3e-6  # in units of the layer's root mean square; float32 activations here are off by 0.3e-6 to 1.5e-6
+NEAR = 2e-6  # in units of the layer's root mean square; float32 activations here are off by 0.3e-6 to 1.5e-6
+FINALISTS = 3
+
+
+def near(x: torch.Tensor) -> torch.Tensor:
+    return x.abs() < NEAR * x.square().mean().sqrt()
 
 
 def risk(config) -> float:
+    """sqrt(Σ near / N) over the layers: what one voxel in N changes, were all layers alike."""
     model = build(config, torch.float32)
     total = 0.0
 
     def count(_module, args):
         nonlocal total
-        x = args[0]
-        near = (x.abs() < NEAR * x.square().mean().sqrt()).sum().item()
-        total += near / x.numel()
+        total += near(args[0]).sum().item() / args[0].numel()
 
     for module in model.modules():
         if isinstance(module, torch.nn.LeakyReLU):
@@ -35,8 +42,46 @@ def risk(config) -> float:
     return total**0.5
 
 
+class Kink(torch.autograd.Function):
+    """LeakyReLU whose gradient takes the other slope at voxels near zero while `exchanged`."""
+
+    exchanged = False
+
+    @staticmethod
+    def forward(ctx, x, slope):
+        ctx.slope = slope
+        ctx.save_for_backward(x > 0, near(x))
+        return torch.where(x > 0, x, slope * x)
+
+    @staticmethod
+    def backward(ctx, dy):
+        above, close = ctx.saved_tensors
+        return torch.where(above ^ close if Kink.exchanged else above, dy, ctx.slope * dy), None
+
+
+def exposure(config) -> tuple[float, str]:
+    model = build(config, torch.float32)
+    for module in model.modules():
+        if isinstance(module, torch.nn.LeakyReLU):
+            module.forward = lambda x, slope=module.negative_slope: Kink.apply(x, slope)
+    volume, labels = (torch.from_numpy(a) for a in inputs(config))
+    loss = DiceCELoss(to_onehot_y=True, softmax=True)(model(volume), labels)
+    names, parameters = zip(*model.named_parameters())
+    Kink.exchanged = False
+    own = torch.autograd.grad(loss, parameters, retain_graph=True)
+    Kink.exchanged = True
+    other = torch.autograd.grad(loss, parameters)
+    total = sum(float(g.double().square().sum()) for g in own) ** 0.5
+    return max(
+        (float((a - b).norm()) / max(float(a.norm()), 1e-4 * total), name) for name, a, b in zip(names, own, other)
+    )
+
+
 if __name__ == "__main__":
-    config = next(c for c in TRAINED if c.name == sys.argv[1])
-    found = sorted((risk(replace(config, seed=seed)), seed) for seed in range(1, int(sys.argv[2]) + 1))
-    for value, seed in found:
-        print(f"seed {seed}: {value:.1e}")
+    for config in TRAINED:
+        if not config.name.startswith(sys.argv[1]) or config.leaky_slope == 1:
+            continue
+        sifted = sorted((risk(replace(config, seed=seed)), seed) for seed in range(1, int(sys.argv[2]) + 1))
+        last = [(*exposure(replace(config, seed=seed)), seed, value) for value, seed in sifted[:FINALISTS]]
+        for worst, name, seed, value in sorted(last):
+            print(f"{config.name} seed {seed}: exposure {worst:.1e} ({name}), risk {value:.1e}", flush=True)
