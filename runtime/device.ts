@@ -40,6 +40,8 @@ export interface OpTime {
 
 export interface Device {
   readonly info: DeviceInfo;
+  /** The GPU is gone, and all that was on it: every further call rejects with 'device-lost'. */
+  readonly lost: boolean;
   /** Bytes that are allocated now, for all purposes. */
   readonly allocatedBytes: number;
   /** Allocates the parameters, and the arenas of these sections; cheap when that is done. */

@@ -26,8 +26,9 @@ export interface Progress {
 }
 
 export interface OpenOptions {
-  /** `auto` (default): a hardware WebGPU adapter, else wasm. `webgpu` takes a software adapter where there is no other. */
-  readonly device?: 'auto' | 'webgpu' | 'wasm' | GPUDevice;
+  /** `auto` (default): a hardware WebGPU adapter, else wasm. `webgpu` takes a software adapter where there is no other. A
+   *  function gives a device of the caller's, and another when that is lost. */
+  readonly device?: 'auto' | 'webgpu' | 'wasm' | GPUDevice | (() => Promise<GPUDevice>);
   /** wasm threads. Default: logical processors, at most 8; one where they are not allowed. */
   readonly threads?: number;
   /** Draws initial weights at once, and is the default seed of training. */
@@ -46,12 +47,16 @@ export async function open(from: ArtifactSource, options: OpenOptions = {}): Pro
   const artifact = await openArtifact(from);
   const choice = options.device ?? 'auto';
   const webgpu = { onNotice, onProgress: options.onProgress, dawnFlags: options.dawnFlags ?? [] };
+  const gpu = async (): Promise<Device> => {
+    if (typeof choice === 'function') return openWebGpu(artifact, await choice(), webgpu);
+    if (typeof choice === 'object') return openWebGpu(artifact, choice, webgpu);
+    return openWebGpu(artifact, choice === 'auto' ? 'hardware' : 'any', webgpu);
+  };
   let device: Device | null = null;
-  if (choice === 'webgpu') device = await openWebGpu(artifact, 'any', webgpu);
-  else if (typeof choice === 'object') device = await openWebGpu(artifact, choice, webgpu);
+  if (choice === 'webgpu' || typeof choice === 'object' || typeof choice === 'function') device = await gpu();
   else if (choice === 'auto') {
     try {
-      device = await openWebGpu(artifact, 'hardware', webgpu);
+      device = await gpu();
     } catch (e) {
       if (!(e instanceof T3dcError) || (e.code !== 'no-device' && e.code !== 'limits')) throw e;
       if (e.code === 'limits') onNotice(`the GPU is not used: ${e.message}`);
@@ -59,11 +64,15 @@ export async function open(from: ArtifactSource, options: OpenOptions = {}): Pro
   } else if (choice !== 'wasm')
     throw new T3dcError('bad-option', 'unknown device', {
       found: choice,
-      expected: "'auto', 'webgpu', 'wasm' or a GPUDevice",
+      expected: "'auto', 'webgpu', 'wasm', a GPUDevice or a function that gives one",
     });
   device ??= await WasmDevice.open(artifact, { threads: options.threads, onNotice });
   try {
-    const session = new Session(artifact, device, { seed: options.seed, onNotice });
+    const session = new Session(artifact, device, {
+      seed: options.seed,
+      onNotice,
+      ...(device.info.kind === 'webgpu' && typeof choice !== 'object' ? { reopen: gpu } : {}),
+    });
     await device.allocate([]);
     if (options.seed !== undefined) await session.initialise(options.seed);
     return session;

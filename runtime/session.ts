@@ -19,6 +19,8 @@ export interface CallOptions {
 export interface SessionOptions {
   readonly seed?: number | bigint;
   readonly onNotice: (message: string) => void;
+  /** Another device after the first was lost; null where it cannot be had (a GPUDevice of the caller's). */
+  readonly reopen?: () => Promise<Device>;
 }
 
 const NO_SETTINGS: RunSettings = {
@@ -32,8 +34,13 @@ export class Session {
   readonly manifest: Manifest;
   /** Forward by entry name: `await session.entries.logits({ volume })`. */
   readonly entries: Readonly<Record<string, (inputs: Inputs, options?: CallOptions) => Promise<Outputs>>>;
-  readonly #device: Device;
-  readonly #store: ParameterStore;
+  #device: Device;
+  #store: ParameterStore;
+  readonly #reopen: (() => Promise<Device>) | null;
+  /** What gave the parameters their values, in order: after a lost device it is done again. */
+  #origin: (() => Promise<unknown>)[] = [];
+  /** Optimiser steps since. */
+  #trained = 0;
   readonly #onNotice: (message: string) => void;
   #settings: RunSettings;
   /** Settings of the checkpoint that was loaded. */
@@ -46,6 +53,7 @@ export class Session {
     this.manifest = artifact.manifest;
     this.#device = device;
     this.#store = new ParameterStore(device, artifact.manifest);
+    this.#reopen = options.reopen ?? null;
     this.#onNotice = options.onNotice;
     this.#settings = { ...NO_SETTINGS, seed: options.seed ?? 0 };
     this.#hasWeights = artifact.manifest.parameters.length === 0;
@@ -84,16 +92,22 @@ export class Session {
     from: Uint8Array | ArrayBuffer | string | URL,
     options: { readonly strict?: boolean; readonly rename?: Rename } = {},
   ): Promise<WeightReport> {
-    const file = readSafetensors(await load(from));
-    const { report, tensors } = matchWeights(file, this.manifest.parameters, {
-      strict: options.strict ?? true,
-      dialects: this.manifest.model.dialects,
-      rename: options.rename,
-    });
-    return this.exclusive(async () => {
-      if (!this.#hasWeights && tensors.size < this.manifest.parameters.length) this.#initialise(this.#settings.seed);
-      for (const [p, tensor] of tensors) this.#store.write(p, toFloat32(tensor));
+    const read = async (): Promise<ReturnType<typeof matchWeights>> =>
+      matchWeights(readSafetensors(await load(from)), this.manifest.parameters, {
+        strict: options.strict ?? true,
+        dialects: this.manifest.model.dialects,
+        rename: options.rename,
+      });
+    const { report, tensors } = await read();
+    const whole = tensors.size === this.manifest.parameters.length;
+    const put = (values: typeof tensors): void => {
+      if (!this.#hasWeights && !whole) this.#initialise(this.#settings.seed);
+      for (const [p, tensor] of values) this.#store.write(p, toFloat32(tensor));
       this.#hasWeights = true;
+    };
+    return this.exclusive(async () => {
+      put(tensors);
+      this.#from(async () => put((await read()).tensors), whole);
       return report;
     });
   }
@@ -116,14 +130,19 @@ export class Session {
   }
 
   async loadCheckpoint(from: Uint8Array | ArrayBuffer | string | URL): Promise<{ readonly step: number }> {
-    const file = await load(from);
-    return this.exclusive(async () => {
+    const put = async (file: Uint8Array): Promise<number> => {
       if (hasOptimizerState(file)) await this.#requireState();
       const { step, settings } = readTrainingState(this.manifest, this.#store, file);
       this.#device.step = step;
       this.#settings = settings;
       this.#resumed = settings;
       this.#hasWeights = true;
+      return step;
+    };
+    const file = await load(from);
+    return this.exclusive(async () => {
+      const step = await put(file);
+      this.#from(async () => put(await load(from)), true);
       return { step };
     });
   }
@@ -136,7 +155,7 @@ export class Session {
   ): Promise<{ outputs: Outputs; grads: Record<string, Float32Array> }> {
     const entry = this.trainable(name);
     const data = checkInputs(name, entry.inputs, inputs);
-    return this.exclusive(async () => {
+    return this.#pure(async () => {
       throwIfAborted(options.signal);
       this.#needWeights();
       await this.#device.require(name, 'grad');
@@ -204,12 +223,63 @@ export class Session {
 
   /** @internal Runs when the calls before it are done. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#last.then(() => {
+    const next = this.#last.then(async () => {
       if (this.#closed) throw new T3dcError('closed', 'the session was closed', { hint: 'Open a new one.' });
+      if (this.#device.lost) await this.#rebuild();
       return work();
     });
     this.#last = next.catch(() => {});
     return next;
+  }
+
+  /** Work that changes nothing: where the device is lost under it, it is done again on another. */
+  #pure<T>(work: () => Promise<T>): Promise<T> {
+    return this.exclusive(async () => {
+      try {
+        return await work();
+      } catch (e) {
+        if (!this.#device.lost || this.#closed) throw e;
+        await this.#rebuild();
+        return work();
+      }
+    });
+  }
+
+  /** Another device in the lost one's place, with the parameters that were loaded or drawn. What was trained since is gone:
+   *  then the session has no weights until a checkpoint is loaded. Throws T3dcError 'device-lost', and what opening throws. */
+  async #rebuild(): Promise<void> {
+    if (!this.#reopen)
+      throw new T3dcError('device-lost', 'the GPU device was lost', {
+        hint: 'It was given to open(…): open a new session on a new device, or give a function that makes one.',
+      });
+    await this.#device.close();
+    this.#device = await this.#reopen();
+    this.#store = new ParameterStore(this.#device, this.manifest);
+    await this.#device.allocate([]);
+    this.#hasWeights = this.manifest.parameters.length === 0;
+    const trained = this.#trained;
+    this.#trained = 0;
+    if (trained > 0) {
+      this.#origin = [];
+      throw new T3dcError('device-lost', `the GPU device was lost, and with it ${trained} steps of training`, {
+        hint: 'The session was opened again on another: loadCheckpoint(…) the last one and go on.',
+      });
+    }
+    this.#onNotice('the GPU device was lost; the session goes on, on another');
+    const origin = this.#origin;
+    for (const again of origin) await again();
+    this.#origin = origin;
+  }
+
+  /** Notes where the parameters came from. */
+  #from(again: () => Promise<unknown>, whole: boolean): void {
+    this.#origin = whole ? [again] : [...this.#origin, again];
+    this.#trained = 0;
+  }
+
+  /** @internal An optimiser step begins. */
+  trained(): void {
+    this.#trained++;
   }
 
   /** @internal Readies the device and remembers the settings. */
@@ -265,7 +335,7 @@ export class Session {
   async #forward(name: string, inputs: Inputs, options: CallOptions = {}): Promise<Outputs> {
     const entry = this.entry(name);
     const data = checkInputs(name, entry.inputs, inputs);
-    return this.exclusive(async () => {
+    return this.#pure(async () => {
       throwIfAborted(options.signal);
       this.#needWeights();
       await this.#device.require(name, 'forward');
@@ -286,6 +356,7 @@ export class Session {
     this.#settings = { ...this.#settings, seed };
     this.#resumed = null;
     this.#hasWeights = true;
+    this.#from(async () => this.#initialise(seed), true);
   }
 
   async #requireState(): Promise<void> {

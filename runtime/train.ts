@@ -54,7 +54,6 @@ export async function* train(
   const steps = options.steps ?? Number.POSITIVE_INFINITY;
   await session.startTraining(name, settings);
   const next = iterate(batches);
-  const { host } = session;
   let since = performance.now();
   let unread = 0;
   for (let n = 0; n < steps; n++) {
@@ -79,10 +78,10 @@ export async function* train(
     const ms = (now - since) / unread;
     unread = 0;
     if (!Number.isFinite(done.loss) && options.onNonFinite !== 'continue')
-      throw new T3dcError('non-finite-loss', `the loss of step ${host.step} is ${done.loss}`, {
+      throw new T3dcError('non-finite-loss', `the loss of step ${session.step} is ${done.loss}`, {
         hint: "Lower the learning rate, look for bad values in the batch, or train with { onNonFinite: 'continue' }.",
       });
-    yield { step: host.step, loss: done.loss, lr: host.lr, ms, outputs: done.outputs };
+    yield { step: session.step, loss: done.loss, lr: session.host.lr, ms, outputs: done.outputs };
     since = performance.now();
   }
 }
@@ -97,6 +96,7 @@ async function step(
   names: readonly string[],
 ): Promise<{ loss: number; outputs: Outputs } | null> {
   const { host } = session;
+  session.trained();
   host.configure(settings);
   const loss = entry.outputs.find((p) => p.name === entry.loss)!;
   const losses: Promise<Uint8Array[]>[] = [];

@@ -178,6 +178,7 @@ export class WasmDevice implements Device {
   get allocatedBytes(): number {
     return this.#memory.buffer.byteLength;
   }
+  readonly lost = false;
   isAllocated(arena: number): boolean {
     return this.#bases[arena] !== 0;
   }

@@ -103,7 +103,7 @@ class WebGpuDevice implements Device {
       if (this.#closed) return;
       this.#fail(
         new T3dcError('device-lost', `the GPU device was lost (${lost.reason}): ${lost.message}`, {
-          hint: 'Open a new session and load the last checkpoint; if it happens again, build for less memory or smaller slabs.',
+          hint: 'If it happens again, build for less memory or smaller slabs.',
         }),
       );
     });
@@ -206,6 +206,9 @@ class WebGpuDevice implements Device {
   get allocatedBytes(): number {
     const sizes = [...new Set(this.#arenas)].map((b) => b?.size ?? 0);
     return sizes.reduce((a, b) => a + b, 0) + this.#kernels.bytes + this.#readback.bytes + this.#step.size;
+  }
+  get lost(): boolean {
+    return this.#failure?.code === 'device-lost';
   }
   isAllocated(arena: number): boolean {
     return this.#arenas[arena] !== undefined;

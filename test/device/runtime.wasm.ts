@@ -28,6 +28,16 @@ test('the result does not depend on the number of threads', async () => {
   assert.equal(results[2], results[0]);
 });
 
+test('after the first step a training run takes no more memory', async () => {
+  const s = await open(files, { device: 'wasm', threads: 2, seed: 7 });
+  let bytes = 0;
+  for await (const step of s.train('fit', batches(12), { accumulation: 2 })) {
+    if (step.step === 1) bytes = s.allocatedBytes;
+    assert.is(s.allocatedBytes, bytes);
+  }
+  await s.close();
+});
+
 test('a trap rejects the call, on any thread', async () => {
   for (const threads of [1, 2]) {
     const s = await open(files, { device: 'wasm', threads, seed: 7 });

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { open, T3dcError } from '../../runtime/index.ts';
 import { batch, buildFixture, withManifest } from './fixture.ts';
-import { deviceChecks, fails, near } from './runtime-checks.ts';
+import { batches, deviceChecks, fails, near } from './runtime-checks.ts';
 
 const files = await buildFixture();
 const quiet = { device: 'webgpu', onNotice: () => {} } as const;
@@ -66,6 +66,89 @@ if (adapter) {
     await device.lost;
     await fails('device-lost', () => s.entries.linear!({ x: batch(0).x }));
     await s.close();
+  });
+
+  test('a lost device is replaced: what was loaded is there again, what was trained is said to be gone', async () => {
+    const { create } = await import('webgpu');
+    const gpu: GPU = create([]);
+    const devices: GPUDevice[] = [];
+    const lose = async (): Promise<void> => {
+      devices.at(-1)!.destroy();
+      await devices.at(-1)!.lost;
+    };
+    const notices: string[] = [];
+    const s = await open(files, {
+      device: async () => {
+        devices.push(await (await gpu.requestAdapter())!.requestDevice());
+        return devices.at(-1)!;
+      },
+      seed: 7,
+      onNotice: (m) => notices.push(m),
+    });
+    try {
+      const { x } = batch(0);
+      const before = await s.entries.linear!({ x });
+      await lose();
+      assert.equal(await s.entries.linear!({ x }), before, 'drawn from the seed again');
+      assert.is(devices.length, 2);
+      assert.match(notices.join(), /device was lost/);
+
+      for await (const _ of s.train('fit', batches(3)));
+      const checkpoint = await s.saveCheckpoint();
+      const weights = await s.weights();
+      await lose();
+      await fails('device-lost', () => s.entries.linear!({ x }), /3 steps of training.*loadCheckpoint/);
+      await fails('no-weights', () => s.entries.linear!({ x }));
+      assert.is((await s.loadCheckpoint(checkpoint)).step, 3);
+      assert.equal(await s.weights(), weights);
+      await lose();
+      assert.equal(await s.weights(), weights, 'the checkpoint again');
+      assert.is(s.step, 3);
+
+      // In the middle of a run.
+      const { y } = await s.entries.linear!({ x });
+      const run = s.entries.linear!({ x });
+      devices.at(-1)!.destroy();
+      assert.equal((await run).y, y);
+    } finally {
+      await s.close();
+      for (const d of devices) d.destroy();
+    }
+  });
+
+  test('after the first step a training run allocates nothing on the device', async () => {
+    const { create } = await import('webgpu');
+    const gpu: GPU = create([]);
+    const device = await (await gpu.requestAdapter())!.requestDevice();
+    const made = { buffers: 0, groups: 0, pipelines: 0, modules: 0 };
+    const count = (
+      method: 'createBuffer' | 'createBindGroup' | 'createShaderModule',
+      what: keyof typeof made,
+    ): void => {
+      const own = device[method].bind(device) as (d: never) => never;
+      Object.defineProperty(device, method, {
+        value: (d: never) => {
+          made[what]++;
+          return own(d);
+        },
+      });
+    };
+    count('createBuffer', 'buffers');
+    count('createBindGroup', 'groups');
+    count('createShaderModule', 'modules');
+    const s = await open(files, { device, seed: 7, onNotice: () => {} });
+    let first: typeof made | null = null;
+    let bytes = 0;
+    for await (const step of s.train('fit', batches(12), { accumulation: 2 })) {
+      if (step.step !== 1) continue;
+      first = { ...made };
+      bytes = s.allocatedBytes;
+    }
+    assert.ok(first && first.buffers > 0 && first.groups > 0 && first.modules > 0, JSON.stringify(first));
+    assert.equal(made, first);
+    assert.is(s.allocatedBytes, bytes);
+    await s.close();
+    device.destroy();
   });
 
   test('an entry without a WebGPU program is refused', async () => {
