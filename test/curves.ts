@@ -1,29 +1,35 @@
-// One artifact folder trained on several devices: the small model, the batches, and the reference figures.
+// One artifact folder trained on several devices: the model, the batches, and the reference figures. The model is a small
+// U-Net, so that software adapters are done in seconds; with T3DC_CURVES=t3d (`npm run test:curves`) it is T3D nano.
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, writeArtifact } from '../compiler/index.ts';
-import type { OpenOptions } from '../runtime/index.ts';
-import { open } from '../runtime/index.ts';
+import { type OpenOptions, open } from '../runtime/index.ts';
+import t3d from '../models/t3d/index.ts';
 import model from './device/cli-model.ts';
 
 export const STEPS = 10;
+const T3D = process.env.T3DC_CURVES === 't3d';
+/** Voxels along each axis of a batch. */
+export const SIDE = T3D ? 64 : 32;
 
 /** A fresh folder with the artifact, as `t3dc build` writes it. */
 export async function curveArtifact(): Promise<string> {
-  const built = await build(model, { entries: ['logits', 'segment'] });
+  const entries = ['logits', 'segment'];
+  const built = await (T3D ? build(t3d, { entries, preset: 'nano' }) : build(model, { entries }));
   const to = join(await mkdtemp(join(tmpdir(), 't3dc-curves-')), 'artifact');
   writeArtifact(built, to);
   return to;
 }
 
-/** Batches from integers alone: the same bits in Node and in a page. Plain source, so that it travels. */
-export const batch = (step: number): { volume: Float32Array; label: Int32Array } => {
-  const voxels = 32 ** 3;
-  const volume = new Float32Array(voxels);
-  const label = new Int32Array(voxels);
-  for (let i = 0; i < voxels; i++) {
-    const block = ((i >> 13) & 3) * 16 + ((i >> 8) & 3) * 4 + ((i >> 3) & 3);
+/** Batches from integers alone: the same bits in Node and in a page. Plain source, so that it travels. Labels are blocks of
+ *  8 voxels a side. */
+export const batch = (step: number, side: number = SIDE): { volume: Float32Array; label: Int32Array } => {
+  const volume = new Float32Array(side ** 3);
+  const label = new Int32Array(side ** 3);
+  for (let i = 0; i < side ** 3; i++) {
+    const [d, h, w] = [Math.floor(i / side ** 2), Math.floor(i / side) % side, i % side];
+    const block = ((d >> 3) & 3) * 16 + ((h >> 3) & 3) * 4 + ((w >> 3) & 3);
     label[i] = (block * 7 + step) % 6;
     volume[i] = ((Math.imul(i + 977 * step, 2654435761) >>> 9) % 4096) / 8192 + label[i]! / 12;
   }

@@ -7,7 +7,7 @@ import { print } from '../compiler/print.ts';
 import { resolveSettings } from '../compiler/settings.ts';
 import { trace } from '../compiler/trace.ts';
 import mlp from '../examples/mlp.ts';
-import { samples } from '../kernels/samples.ts';
+import { samples } from '../kernels/samples/index.ts';
 import { emitWasm } from '../kernels/wasm/index.ts';
 import { emitWgsl } from '../kernels/wgsl/index.ts';
 

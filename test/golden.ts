@@ -50,6 +50,9 @@ export interface ModelGolden {
   readonly loss: number;
   /** L2 norm over all gradients. */
   readonly gradientNorm: number;
+  /** Worst relative L2 change of a gradient when every voxel whose LeakyReLU input is within 2e-6 of zero (in units of the
+   *  layer's root mean square) takes the other slope; test/reference/kinks.py. */
+  readonly kinkExposure: number;
   /** `logits`, `grad.NAME`, or in a layers file the layers' names in the order in which they ran. */
   readonly tensors: Readonly<Record<string, TensorGolden>>;
 }

@@ -2,7 +2,8 @@
 //
 //   node test/run.mjs                    every group: pure, device, browser
 //   node test/run.mjs pure webgpu        groups, or parts of file names
-//   node test/run.mjs parity             the whole matrix against MONAI (minutes)
+//   node test/run.mjs parity             the whole matrix against MONAI (an hour and more)
+//   node test/run.mjs --t3d curves browser   the loss curves with T3D nano in place of a small U-Net (an hour)
 //
 // A test file is one under test/{pure,device,browser} that imports uvu. It fails when a test fails, and also when it ran
 // none (a file that forgets test.run()), crashed, or was still alive at its time limit. Files named *.webgpu.ts need an
@@ -14,7 +15,8 @@ import { join, relative } from 'node:path';
 import { findChromium, findWebGpu } from './machine.mjs';
 
 const GROUPS = ['pure', 'device', 'browser'];
-const LIMIT_S = Number(process.env.T3DC_TEST_LIMIT_S ?? 900);
+const T3D = process.argv.includes('--t3d');
+const LIMIT_S = Number(process.env.T3DC_TEST_LIMIT_S ?? (T3D ? 7200 : 900));
 const root = new URL('..', import.meta.url).pathname;
 const ci = /^(1|true)$/.test(process.env.CI ?? '');
 
@@ -25,7 +27,13 @@ async function main(filters) {
     console.error(`no test file matches ${filters.join(' ')}; groups are ${GROUPS.join(', ')}`);
     return 1;
   }
-  const env = { XDG_RUNTIME_DIR: tmpdir(), ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' };
+  const env = {
+    XDG_RUNTIME_DIR: tmpdir(),
+    ...process.env,
+    NO_COLOR: '1',
+    FORCE_COLOR: '0',
+    ...(T3D ? { T3DC_CURVES: 't3d' } : {}),
+  };
   const { missing, notes } = prepare(files, env);
   for (const n of notes) console.log(n);
 
@@ -203,5 +211,5 @@ function parity(rest) {
   return new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)));
 }
 
-const args = process.argv.slice(2);
+const args = process.argv.slice(2).filter((a) => a !== '--t3d');
 process.exitCode = args.includes('parity') ? await parity(args.filter((a) => a !== 'parity')) : await main(args);

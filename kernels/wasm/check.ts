@@ -2,7 +2,7 @@
 import { fromHalf, toHalf } from '../../runtime/half.ts';
 import { evaluate } from '../evaluate.ts';
 import { STEP_WORDS } from '../expr.ts';
-import { fill, type Sample } from '../samples.ts';
+import { fill, type Sample } from '../samples/index.ts';
 import type { WasmKernel } from '../targets.ts';
 import { compileAssembly, type WasmTarget } from './compile.ts';
 import { emitWasm, libraryImports, librarySources } from './index.ts';

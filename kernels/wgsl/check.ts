@@ -4,7 +4,7 @@ import { fromHalf, toHalf } from '../../runtime/half.ts';
 import { evaluate } from '../evaluate.ts';
 import { STEP_WORDS } from '../expr.ts';
 import type { Kernel } from '../ir.ts';
-import { fill, type Sample } from '../samples.ts';
+import { fill, type Sample } from '../samples/index.ts';
 import { PARAM_WORDS, type WgslKernel, type WgslVariant } from '../targets.ts';
 import type { TestDevice } from './device.ts';
 import { emitWgsl } from './index.ts';

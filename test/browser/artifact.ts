@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { apart, batch, type Curve, curve, curveArtifact, relativeL2, STEPS } from '../curves.ts';
+import { apart, batch, type Curve, curve, curveArtifact, relativeL2, SIDE, STEPS } from '../curves.ts';
 import { findChromium } from '../machine.mjs';
 import { serve } from './serve.ts';
 
@@ -13,6 +13,7 @@ const HTML = '<!doctype html><meta charset="utf-8"><title>t3dc</title>';
 const PROGRAM = `
 import { open } from './index.js';
 const __name = (f) => f;
+const SIDE = ${SIDE};
 const batch = ${batch.toString()};
 export async function train(device, resumeAt) {
   const notices = [];
@@ -204,7 +205,7 @@ test('a wrong shape is a tagged error in a page too', async (c) => {
   )) as { code: string; found: string; expected: string; hint: string };
   assert.is(e.code, 'bad-input');
   assert.match(e.found, '1, 1, 2, 2, 2');
-  assert.match(e.expected, 'd=32');
+  assert.match(e.expected, `d=${SIDE}`);
   assert.ok(e.hint.length > 10);
 });
 

@@ -2,11 +2,8 @@
 // thread and two giving the same bits.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { samples as single } from '../../kernels/samples.ts';
-import { halfSamples } from '../../kernels/samples-half.ts';
+import { samples } from '../../kernels/samples/index.ts';
 import { type CheckResult, checkWasm } from '../../kernels/wasm/check.ts';
-
-const samples = [...single, ...halfSamples];
 
 for (const target of ['release', 'relaxed'] as const) {
   // One module for all samples: compiled once, at the first test.

@@ -2,13 +2,10 @@
 // again and run in slabs with the same bits. Variants that the adapter cannot run are counted and named at the end.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { samples as single } from '../../kernels/samples.ts';
-import { halfSamples } from '../../kernels/samples-half.ts';
+import { samples } from '../../kernels/samples/index.ts';
 import { checkWgsl, supports } from '../../kernels/wgsl/check.ts';
 import { openDevice, type TestDevice } from '../../kernels/wgsl/device.ts';
 import { emitWgsl } from '../../kernels/wgsl/index.ts';
-
-const samples = [...single, ...halfSamples];
 
 let device: TestDevice;
 const left = new Map<string, number>();

@@ -1,7 +1,7 @@
 // Kernels that share a file mean what they meant alone: the shared text with a member's constants is the member's own text.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { samples } from '../../kernels/samples.ts';
+import { samples } from '../../kernels/samples/index.ts';
 import { emitWgsl } from '../../kernels/wgsl/index.ts';
 import { type MergedCode, mergeCode } from '../../kernels/wgsl/merge.ts';
 

@@ -1,81 +1,18 @@
-"""How much float32 rounding may disturb a config's gradients through LeakyReLU's kinks, by seed: how model seeds were chosen.
+"""How model seeds were chosen: those whose gradients LeakyReLU's kinks expose least to rounding (kinks.py), of a few tried.
 
     python test/reference/seeds.py f12-64-v1-merging 24     # one config, seeds 1 to 24
-    python test/reference/seeds.py f24 12                   # all configs whose name starts so
+    python test/reference/seeds.py f24-64 16                # all configs whose name starts so
 
-A voxel whose LeakyReLU input is nearer to zero than rounding gets slope 0.01 on one machine and 1 on another. A seed's
-exposure is what that can do: the worst relative L2 change of any parameter's gradient when every such voxel takes the
-other slope. It knows nothing of t3dc's results. Most seeds are sifted out by a forward pass alone (`risk`).
+It knows nothing of t3dc's results. Most seeds are sifted out by a forward pass alone (`risk`).
 """
 
 import sys
 from dataclasses import replace
 
-import torch
-from monai.losses import DiceCELoss
-
-from model import build, inputs
+from kinks import exposure, risk
 from swinunetr import TRAINED
 
-NEAR = 2e-6  # in units of the layer's root mean square; float32 activations here are off by 0.3e-6 to 1.5e-6
 FINALISTS = 3
-
-
-def near(x: torch.Tensor) -> torch.Tensor:
-    return x.abs() < NEAR * x.square().mean().sqrt()
-
-
-def risk(config) -> float:
-    """sqrt(Σ near / N) over the layers: what one voxel in N changes, were all layers alike."""
-    model = build(config, torch.float32)
-    total = 0.0
-
-    def count(_module, args):
-        nonlocal total
-        total += near(args[0]).sum().item() / args[0].numel()
-
-    for module in model.modules():
-        if isinstance(module, torch.nn.LeakyReLU):
-            module.register_forward_pre_hook(count)
-    with torch.no_grad():
-        model(torch.from_numpy(inputs(config)[0]))
-    return total**0.5
-
-
-class Kink(torch.autograd.Function):
-    """LeakyReLU whose gradient takes the other slope at voxels near zero while `exchanged`."""
-
-    exchanged = False
-
-    @staticmethod
-    def forward(ctx, x, slope):
-        ctx.slope = slope
-        ctx.save_for_backward(x > 0, near(x))
-        return torch.where(x > 0, x, slope * x)
-
-    @staticmethod
-    def backward(ctx, dy):
-        above, close = ctx.saved_tensors
-        return torch.where(above ^ close if Kink.exchanged else above, dy, ctx.slope * dy), None
-
-
-def exposure(config) -> tuple[float, str]:
-    model = build(config, torch.float32)
-    for module in model.modules():
-        if isinstance(module, torch.nn.LeakyReLU):
-            module.forward = lambda x, slope=module.negative_slope: Kink.apply(x, slope)
-    volume, labels = (torch.from_numpy(a) for a in inputs(config))
-    loss = DiceCELoss(to_onehot_y=True, softmax=True)(model(volume), labels)
-    names, parameters = zip(*model.named_parameters())
-    Kink.exchanged = False
-    own = torch.autograd.grad(loss, parameters, retain_graph=True)
-    Kink.exchanged = True
-    other = torch.autograd.grad(loss, parameters)
-    total = sum(float(g.double().square().sum()) for g in own) ** 0.5
-    return max(
-        (float((a - b).norm()) / max(float(a.norm()), 1e-4 * total), name) for name, a, b in zip(names, own, other)
-    )
-
 
 if __name__ == "__main__":
     for config in TRAINED:

@@ -1,21 +1,12 @@
-// Kernels that read and write f16: the samples of samples.ts with some of their buffers halved, and the conversion itself.
-import { type Expr, lit, rewrite } from './expr.ts';
-import { linear, variable } from './int.ts';
-import type { ContractKernel, Kernel, MapKernel, Operand, ReduceKernel, Store } from './ir.ts';
-import {
-  bin,
-  buf,
-  columnReduce,
-  conv,
-  convConcat,
-  convWeightGrad,
-  load,
-  matmul,
-  padRoll,
-  rowReduce,
-  type Sample,
-  sample,
-} from './samples.ts';
+// Kernels that read and write f16: the other samples with some of their buffers halved, and the conversion itself.
+import { type Expr, lit, rewrite } from '../expr.ts';
+import { linear, variable } from '../int.ts';
+import type { ContractKernel, Kernel, MapKernel, Operand, ReduceKernel, Store } from '../ir.ts';
+import { bin, buf, load, type Sample, sample } from './build.ts';
+import { conv, convConcat, convWeightGrad } from './conv.ts';
+import { padRoll } from './map.ts';
+import { matmul } from './matmul.ts';
+import { columnReduce, rowReduce } from './reduce.ts';
 
 const half = (e: Expr): Expr => ({ k: 'cast', a: e, dtype: 'f16' });
 
@@ -56,7 +47,7 @@ function rounding(rows: number, columns: number): Sample {
     name: `map f16 rounding ${rows}×${columns}`,
     region: 'rounding',
     ops: ['cast'],
-    lines: ['kernels/samples-half.ts'],
+    lines: ['kernels/samples/half.ts'],
     flops: 0,
     bufs: [
       { ...buf('x', n), tensor: 0 },
