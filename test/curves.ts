@@ -4,8 +4,8 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, writeArtifact } from '../compiler/index.ts';
-import { type OpenOptions, open } from '../runtime/index.ts';
 import t3d from '../models/t3d/index.ts';
+import { type OpenOptions, open } from '../runtime/index.ts';
 import model from './device/cli-model.ts';
 
 export const STEPS = 10;
