@@ -19,6 +19,9 @@ export interface WindowOptions {
   readonly classes: number;
   /** Part of a window shared with its neighbour, 0 ≤ overlap < 1; one number or one per axis. Default 0.5. */
   readonly overlap?: number | readonly [number, number, number];
+  /** First voxels of the windows over the volume, padded to the roi, where another says how they lie (the first axis slowest);
+   *  else `windowStarts`. */
+  readonly starts?: readonly Dims[];
   /** Default `gaussian`. */
   readonly mode?: 'gaussian' | 'constant';
   /** σ as a part of the roi. Default 0.125. */
@@ -164,7 +167,7 @@ async function runWindows(image: Float32Array, dims: Dims, predict: Predict, opt
   const sums = Array.from({ length: classes }, () => new Float32Array(roi[0] * slab));
   const weights = new Float32Array(roi[0] * slab);
   const importance = importanceMap(roi, options.mode, options.sigmaScale);
-  const starts = windowStarts(box.size, roi, options.overlap);
+  const starts = options.starts ?? windowStarts(box.size, roi, options.overlap);
 
   const finish = (from: number, to: number) => {
     for (let i = from; i < to; i++) {

@@ -1,5 +1,6 @@
 // What a session needs of a device; the wasm and the WebGPU device implement it.
 import type { Place } from './manifest.ts';
+import type { WindowAxis } from './windows.ts';
 
 export type RunMode = 'forward' | 'grad' | 'train';
 export type SectionKind = 'forward' | 'grad' | 'update';
@@ -40,6 +41,8 @@ export interface OpTime {
 
 export interface Device {
   readonly info: DeviceInfo;
+  /** The scheduler's window enumeration. */
+  readonly windowAxis: WindowAxis;
   /** The GPU is gone, and all that was on it: every further call rejects with 'device-lost'. */
   readonly lost: boolean;
   /** Bytes that are allocated now, for all purposes. */

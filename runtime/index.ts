@@ -17,7 +17,7 @@ export { readSafetensors, toFloat32, writeSafetensors } from './safetensors.ts';
 export { Session } from './session.ts';
 export type { ArtifactSource } from './source.ts';
 export type { Batches, TrainOptions, TrainStep } from './train.ts';
-export { windows } from './windows.ts';
+export type { Windows } from './windows.ts';
 
 export interface Progress {
   readonly stage: 'kernels';

@@ -190,9 +190,9 @@ export class Session {
     });
   }
 
-  /** Positions of sliding windows over a volume of any size (MONAI's order). */
+  /** Positions of sliding windows over a volume of any size, as MONAI lays them. */
   windows(size: readonly number[], roi: readonly number[], overlap: number | readonly number[]): Windows {
-    return windows(size, roi, overlap);
+    return windows(this.#device.windowAxis, size, roi, overlap);
   }
 
   /** Releases everything; calls after it throw T3dcError 'closed'. */

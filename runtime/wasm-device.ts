@@ -19,7 +19,6 @@ import {
   importedPages,
   instantiate,
   MODES,
-  type ProgramExports,
   SECTION_INDEX,
   SessionBlock,
   WASM_LIMIT,
@@ -27,6 +26,7 @@ import {
 } from './program.ts';
 import * as L from './scheduler/layout.ts';
 import { ThreadPool, threadsAllowed } from './wasm-threads.ts';
+import type { WindowAxis } from './windows.ts';
 
 export interface WasmOptions {
   /** Default: logical processors, at most 8; one where threads are not allowed. */
@@ -112,8 +112,7 @@ export class WasmDevice implements Device {
     });
   }
 
-  /** The program's exports, for window enumeration. */
-  get program(): ProgramExports {
+  get windowAxis(): WindowAxis {
     return this.#block.program;
   }
 
@@ -151,7 +150,7 @@ export class WasmDevice implements Device {
       this.#bases[i] = base;
       view.setUint32(table + 4 * i, base, true);
     });
-    const bad = this.program.resolve(this.#block.s) >>> 0;
+    const bad = this.#block.program.resolve(this.#block.s) >>> 0;
     if (bad !== 0)
       throw new T3dcError('bad-artifact', `program.wasm: the table's word ${bad - 1} is no valid op`, {
         hint: 'Build the artifact again.',
@@ -201,7 +200,7 @@ export class WasmDevice implements Device {
     const index = this.#manifest.entries[entry]!.index;
     if (this.#pool) return this.#pool.run(index, MODES[mode], microstep);
     try {
-      this.program.run(this.#block.s, index, MODES[mode], microstep);
+      this.#block.program.run(this.#block.s, index, MODES[mode], microstep);
     } catch (e) {
       throw new T3dcError('device-error', `program.wasm failed: ${messageOf(e)}`, {
         hint: 'Close this session and open a new one.',
@@ -223,7 +222,7 @@ export class WasmDevice implements Device {
     for (const kind of SECTIONS_OF[mode]) {
       const labels = kind === 'forward' ? memory.forward.ops : kind === 'grad' ? (memory.grad?.ops ?? []) : [];
       for (let i = 0; out.length + 1 < times.length; i++) {
-        const f = this.program.opFunction(this.#block.s, index, SECTION_INDEX[kind], i);
+        const f = this.#block.program.opFunction(this.#block.s, index, SECTION_INDEX[kind], i);
         if (f < 0) break;
         const name = this.#manifest.wasm.functions[f] ?? `function ${f}`;
         const n = out.length;
@@ -235,7 +234,7 @@ export class WasmDevice implements Device {
 
   async close(): Promise<void> {
     if (!this.#pool) return;
-    this.program.stop(this.#block.s);
+    this.#block.program.stop(this.#block.s);
     await this.#pool.terminate();
   }
 

@@ -19,6 +19,7 @@ import { Kernels } from './webgpu-kernels.ts';
 import { Pacing } from './webgpu-pacing.ts';
 import { timeDispatches, timeSubmits } from './webgpu-profile.ts';
 import { Readback } from './webgpu-readback.ts';
+import type { WindowAxis } from './windows.ts';
 
 export interface WebGpuOptions {
   readonly onNotice: (message: string) => void;
@@ -206,6 +207,9 @@ class WebGpuDevice implements Device {
   get allocatedBytes(): number {
     const sizes = [...new Set(this.#arenas)].map((b) => b?.size ?? 0);
     return sizes.reduce((a, b) => a + b, 0) + this.#kernels.bytes + this.#readback.bytes + this.#step.size;
+  }
+  get windowAxis(): WindowAxis {
+    return this.#block.program;
   }
   get lost(): boolean {
     return this.#failure?.code === 'device-lost';

@@ -1,6 +1,10 @@
-// Sliding windows over volumes of any size, laid as MONAI's dense_patch_slices lays them (the scheduler has the same, for
-// programs that run without a host). First axis outermost.
+// Sliding windows over volumes of any size, first axis outermost. How they lie along an axis is the scheduler's to say
+// (runtime/scheduler/windows.ts).
 import { T3dcError } from './errors.ts';
+import type { ProgramExports } from './program.ts';
+
+/** The scheduler's windows along one axis. */
+export type WindowAxis = Pick<ProgramExports, 'windowCount' | 'windowStart'>;
 
 export interface Windows extends Iterable<readonly number[]> {
   readonly count: number;
@@ -10,7 +14,12 @@ export interface Windows extends Iterable<readonly number[]> {
 
 /** size and roi in voxels per axis; overlap as a fraction of the roi, 0 ≤ overlap < 1, for all axes or per axis. An axis
  *  shorter than the roi has one window at 0: pad it. Throws T3dcError 'bad-option'. */
-export function windows(size: readonly number[], roi: readonly number[], overlap: number | readonly number[]): Windows {
+export function windows(
+  axes: WindowAxis,
+  size: readonly number[],
+  roi: readonly number[],
+  overlap: number | readonly number[],
+): Windows {
   const overlaps = typeof overlap === 'number' ? size.map(() => overlap) : overlap;
   if (roi.length !== size.length || overlaps.length !== size.length)
     throw new T3dcError('bad-option', 'size, roi and overlap differ in their number of axes', {
@@ -22,15 +31,14 @@ export function windows(size: readonly number[], roi: readonly number[], overlap
   for (const n of [...size, ...roi])
     if (!(Number.isInteger(n) && n >= 1))
       throw new T3dcError('bad-option', 'sizes are whole numbers above 0', { found: n });
-  const intervals = size.map((n, i) => (n === roi[i] ? n : Math.max(1, Math.trunc(roi[i]! * (1 - overlaps[i]!)))));
-  const counts = size.map((n, i) => (n <= roi[i]! ? 1 : Math.ceil((n - roi[i]!) / intervals[i]!) + 1));
+  const counts = size.map((n, axis) => axes.windowCount(n, roi[axis]!, overlaps[axis]!) >>> 0);
   const count = counts.reduce((a, b) => a * b, 1);
   const start = (i: number): number[] => {
     const at = new Array<number>(size.length);
     for (let axis = size.length - 1; axis >= 0; axis--) {
       const k = i % counts[axis]!;
       i = Math.floor(i / counts[axis]!);
-      at[axis] = Math.max(0, Math.min(k * intervals[axis]!, size[axis]! - roi[axis]!));
+      at[axis] = axes.windowStart(size[axis]!, roi[axis]!, overlaps[axis]!, k) >>> 0;
     }
     return at;
   };

@@ -1,12 +1,12 @@
 // Segmenting a whole scan: prepared by the artifact's contract, run in sliding windows, and given back on the scan's own grid.
 import {
+  type Dims,
   keepLargest,
   type Predict,
   type Prepared,
   prepare,
   segmentWindows,
   type Volume,
-  windowStarts,
   withMirrors,
 } from '../data/index.ts';
 import type { Session } from '../runtime/index.ts';
@@ -74,16 +74,16 @@ export async function segmentPrepared(
   const once = predictor(session, contract, entry, options.signal);
   const { patch: roi, classes } = contract;
   const predict = options.flip ? withMirrors(once, roi, classes, mirrorAxes(contract)) : once;
-  const overlap = options.overlap ?? contract.overlap;
+  const padded = prepared.dims.map((n, axis) => Math.max(n, roi[axis]!));
+  const starts = [...session.windows(padded, roi, options.overlap ?? contract.overlap)] as unknown as Dims[];
   const labels = await segmentWindows(prepared.image, prepared.dims, predict, {
     roi,
     classes,
-    overlap,
+    starts,
     onProgress: options.onProgress,
     signal: options.signal,
   });
-  const padded = prepared.dims.map((n, axis) => Math.max(n, roi[axis]!)) as [number, number, number];
-  return { labels, windows: windowStarts(padded, roi, overlap).length };
+  return { labels, windows: starts.length };
 }
 
 /** One window's logits [class, d, h, w]. Of an artifact built for a larger batch only the first sample is used. */

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { zipSync } from 'fflate';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { windowStarts } from '../../data/index.ts';
 import { open } from '../../runtime/index.ts';
 import { batch, buildFixture, withManifest } from './fixture.ts';
 import { batches, collect, deviceChecks, fails } from './runtime-checks.ts';
@@ -86,20 +87,34 @@ test('threads and options are checked', async () => {
   await fails('bad-option', () => open(files, { device: 'cuda' as 'wasm' }), /cuda/);
 });
 
-test('the scheduler counts windows as the host does', async () => {
-  const { windows } = await import('../../runtime/windows.ts');
-  const { instantiate, importedPages } = await import('../../runtime/program.ts');
-  const code = files.get('program.wasm')!;
-  const memory = new WebAssembly.Memory({ initial: importedPages(code), maximum: 65536, shared: true });
-  const manifest = JSON.parse(new TextDecoder().decode(files.get('manifest.json')));
-  const program = await instantiate(await WebAssembly.compile(code as BufferSource), memory, manifest);
+test("sliding windows lie as MONAI's do", async () => {
+  const s = await open(files, { device: 'wasm', threads: 1, seed: 7 });
+  const axis = (size: number, roi: number, overlap: number): number[] =>
+    [...s.windows([size], [roi], overlap)].map((w) => w[0]!);
+  assert.equal(axis(96, 96, 0.5), [0]);
+  assert.equal(axis(97, 96, 0.5), [0, 1]);
+  assert.equal(axis(200, 96, 0.5), [0, 48, 96, 104]);
+  assert.equal(axis(192, 96, 0), [0, 96]);
+  assert.equal(axis(50, 96, 0.25), [0]);
+  assert.equal(axis(10, 4, 0.99), [0, 1, 2, 3, 4, 5, 6]);
+  const w = s.windows([5, 4, 4], [4, 4, 2], [0.5, 0.5, 0.5]);
+  assert.is(w.count, 2 * 1 * 3);
+  assert.equal([...w].slice(0, 4), [
+    [0, 0, 0],
+    [0, 0, 1],
+    [0, 0, 2],
+    [1, 0, 0],
+  ]);
+  assert.throws(() => s.windows([5], [4], 1), /overlap/);
+  // The data room's own, which is compared with MONAI itself.
   for (const overlap of [0, 0.25, 0.5, 0.7, 0.99])
-    for (let size = 1; size < 60; size++)
-      for (const roi of [1, 7, 16]) {
-        const w = windows([size], [roi], overlap);
-        assert.is(program.windowCount(size, roi, overlap), w.count);
-        for (let i = 0; i < w.count; i++) assert.is(program.windowStart(size, roi, overlap, i), w.start(i)[0]);
-      }
+    for (let size = 16; size < 60; size++)
+      for (const roi of [1, 7, 16])
+        assert.equal(
+          [...s.windows([size, 16, 16], [roi, 16, 7], overlap)],
+          windowStarts([size, 16, 16], [roi, 16, 7], overlap),
+        );
+  await s.close();
 });
 
 test.run();

@@ -6,7 +6,6 @@ import type { Parameter } from '../../runtime/manifest.ts';
 import { toCheckpoint, toStored } from '../../runtime/parameters.ts';
 import { readSafetensors, writeSafetensors } from '../../runtime/safetensors.ts';
 import { fnv1a, seedWords, threefry } from '../../runtime/threefry.ts';
-import { windows } from '../../runtime/windows.ts';
 
 const parameter = (name: string, shape: number[], more: Partial<Parameter> = {}): Parameter => ({
   name,
@@ -121,26 +120,6 @@ test('what does not fit is reported, or refused when strict', () => {
     rename: (n) => n.replace('x.', 'fc.'),
   });
   assert.equal(renamed.report.missing, ['fc.weight']);
-});
-
-test("sliding windows lie as MONAI's do", () => {
-  const axis = (size: number, roi: number, overlap: number): number[] =>
-    [...windows([size], [roi], overlap)].map((w) => w[0]!);
-  assert.equal(axis(96, 96, 0.5), [0]);
-  assert.equal(axis(97, 96, 0.5), [0, 1]);
-  assert.equal(axis(200, 96, 0.5), [0, 48, 96, 104]);
-  assert.equal(axis(192, 96, 0), [0, 96]);
-  assert.equal(axis(50, 96, 0.25), [0]);
-  assert.equal(axis(10, 4, 0.99), [0, 1, 2, 3, 4, 5, 6]);
-  const w = windows([5, 4, 4], [4, 4, 2], [0.5, 0.5, 0.5]);
-  assert.is(w.count, 2 * 1 * 3);
-  assert.equal([...w].slice(0, 4), [
-    [0, 0, 0],
-    [0, 0, 1],
-    [0, 0, 2],
-    [1, 0, 0],
-  ]);
-  assert.throws(() => windows([5], [4], 1), /overlap/);
 });
 
 test.run();
