@@ -2,8 +2,9 @@
 // inputs and outputs, and the activations' arenas that the memory plans fill.
 import { byteLength } from '../dsl/types.ts';
 import type { Arena, Place } from '../runtime/manifest.ts';
+import { align } from './lifetimes.ts';
 import { type CompiledEntry, ROW } from './pipeline.ts';
-import { align, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import type { Program, ProgramTensor } from './program.ts';
 import type { TracedModel } from './trace.ts';
 
