@@ -1,5 +1,4 @@
 // Build: a model's settings in, an artifact's files out. The same input gives the same bytes.
-import { ModelError } from '../dsl/errors.ts';
 import { typeOf } from '../dsl/graph.ts';
 import type { ModelSpec } from '../dsl/model.ts';
 import {
@@ -12,14 +11,16 @@ import {
   type Schedule,
 } from '../runtime/manifest.ts';
 import { packManifest } from '../runtime/manifest-pack.ts';
+import { allocation, arenaBytes, PARAM_STRIDE } from '../runtime/memory.ts';
 import { bundleRuntime } from './bundle.ts';
-import { compileProgram, programTable, type Sections, WasmEmitter } from './emit-wasm.ts';
+import { compileProgram, programEnd, programTable, type Sections, WasmEmitter } from './emit-wasm.ts';
 import { WebGpuEmitter } from './emit-webgpu.ts';
+import { type Fitted, fitAll } from './fit.ts';
 import { sha256 } from './hash.ts';
 import { layOut, type PlannedProgram, placeParameters } from './layout.ts';
 import { type CompiledEntry, compileEntry, compileUpdate, type Log } from './pipeline.ts';
-import { planMemory, verifyPlan } from './plan.ts';
 import { print } from './print.ts';
+import type { Program } from './program.ts';
 import { resolveSettings, type SettingsOptions } from './settings.ts';
 import { type TracedModel, trace } from './trace.ts';
 
@@ -61,32 +62,10 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   const model = await stage('trace', () => trace(spec, settings, options.entries));
   const entries = await stage('compile', () => model.entries.map((e) => compileEntry(model, e, options)));
   const words = placeParameters(model).trainable / 4;
-  const programs = await stage('plan', () => entries.flatMap((e) => planEntry(e, words, options)));
-  const layout = layOut(model, entries, programs);
-  checkBudget(
-    layout.arenas.reduce((s, a) => s + a.bytes, 0),
-    options.memory,
-  );
-
-  const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
-  const webgpu = new WebGpuEmitter({
-    maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING,
-  });
-  const wasm = new WasmEmitter();
-  const sections = await stage('emit', () =>
-    entries.map((e) =>
-      emitEntry(e, programs, layout, targets.has('webgpu') ? webgpu : null, targets.has('wasm') ? wasm : null),
-    ),
-  );
-  const source = wasm.source(programTable(sections));
-  const { plain, relaxed } = await stage('asc', () => compileProgram(source));
-
+  const sections = entries.flatMap((e) => programsOf(e, words, options));
   const text = new TextEncoder();
-  const files = new Map<string, Uint8Array>();
-  for (const [path, code] of webgpu.finish()) files.set(path, text.encode(code));
-  files.set('program.wasm', plain);
-  files.set('program.relaxed.wasm', relaxed);
-  if (model.preprocess) files.set('preprocess.json', text.encode(`${JSON.stringify(model.preprocess, null, 2)}\n`));
+  const rest = new Map<string, Uint8Array>();
+  if (model.preprocess) rest.set('preprocess.json', text.encode(`${JSON.stringify(model.preprocess, null, 2)}\n`));
   const bundle = await stage('bundle', () =>
     bundleRuntime(
       entries.map(({ entry: { name, inputs, outputs, loss } }) => ({
@@ -98,48 +77,130 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
       model.preprocess !== null && 'classes' in model.preprocess,
     ),
   );
-  for (const [path, code] of bundle) files.set(path, code);
+  for (const [path, code] of bundle) rest.set(path, code);
+  const graphHash = sha256(text.encode(entries.map((e) => print(e.entry.outputs)).join('\n')));
 
-  const manifest: Manifest = {
-    format: FORMAT,
-    generator: 't3dc 0.1.0',
-    model: { name: model.name, settings: model.settings, dialects: spec.dialects ?? [] },
-    graphHash: sha256(text.encode(entries.map((e) => print(e.entry.outputs)).join('\n'))),
-    parameters: parameterTable(model, layout.parameters),
-    arenas: layout.arenas,
-    entries: Object.fromEntries(entries.map((e, i) => [e.entry.name, entryTable(model, e, i, programs, layout)])),
-    kernels: webgpu.kernels,
-    dispatches: webgpu.dispatches,
-    wasm: { scratchBytesPerThread: Math.ceil(wasm.scratch / 256) * 256, functions: wasm.functions },
-    requires: {
-      maxBufferSize: Math.max(...layout.arenas.map((a) => a.bytes)),
-      maxStorageBufferBindingSize: webgpu.largestBinding,
-      maxStorageBuffersPerShaderStage: 8,
-    },
-    preprocess: model.preprocess,
-    files: Object.fromEntries(
-      [...files]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([path, data]) => [path, { sha256: sha256(data), bytes: data.length }]),
-    ),
-  };
-  files.set('manifest.json', text.encode(`${JSON.stringify(packManifest(manifest))}\n`));
-  return { manifest, files, ms };
+  // What lies beside the arenas is known only when all is emitted: a plan without a promise tells it.
+  const plan = (promise?: MemoryPromise) => stage('plan', () => planAll(model, entries, sections, promise, options));
+  const easy = await plan();
+  let made = await assemble(easy);
+  if (options.memory !== undefined) {
+    const most = (m: Manifest): number => Math.max(...Object.values(m.memory.training));
+    let beside = most(made.manifest) - arenaBytes(made.manifest);
+    for (let over = most(made.manifest) - options.memory; over > 0; ) {
+      made = await assemble(await plan({ bytes: options.memory, beside, easy }));
+      over = most(made.manifest) - options.memory;
+      beside += Math.max(0, over);
+    }
+  }
+  return { ...made, ms };
+
+  async function assemble(programs: readonly Planned[]): Promise<Omit<Built, 'ms'>> {
+    const layout = layOut(model, entries, programs);
+    const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
+    const webgpu = new WebGpuEmitter({
+      maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING,
+    });
+    const wasm = new WasmEmitter();
+    const table = await stage('emit', () =>
+      programTable(
+        entries.map((e) =>
+          emitEntry(e, programs, layout, targets.has('webgpu') ? webgpu : null, targets.has('wasm') ? wasm : null),
+        ),
+      ),
+    );
+    const { plain, relaxed } = await stage('asc', () => compileProgram(wasm.source(table)));
+    const files = new Map<string, Uint8Array>();
+    for (const [path, code] of webgpu.finish()) files.set(path, text.encode(code));
+    files.set('program.wasm', plain);
+    files.set('program.relaxed.wasm', relaxed);
+    for (const [path, data] of rest) files.set(path, data);
+
+    const parts = {
+      parameters: parameterTable(model, layout.parameters),
+      arenas: layout.arenas,
+      entries: Object.fromEntries(entries.map((e, i) => [e.entry.name, entryTable(model, e, i, programs, layout)])),
+      kernels: webgpu.kernels,
+      dispatches: webgpu.dispatches,
+      wasm: { scratchBytesPerThread: Math.ceil(wasm.scratch / 256) * 256, functions: wasm.functions },
+    };
+    const end = await programEnd(plain, layout.arenas.length);
+    const manifest: Manifest = {
+      format: FORMAT,
+      generator: 't3dc 0.1.0',
+      model: { name: model.name, settings: model.settings, dialects: spec.dialects ?? [] },
+      graphHash,
+      ...parts,
+      requires: {
+        maxBufferSize: Math.max(...layout.arenas.map((a) => a.bytes)),
+        maxStorageBufferBindingSize: webgpu.largestBinding,
+        maxStorageBuffersPerShaderStage: 8,
+      },
+      memory: {
+        promise: options.memory ?? null,
+        training: allocation(parts, end),
+        inference: allocation(parts, end, new Set(['forward'])),
+      },
+      preprocess: model.preprocess,
+      files: Object.fromEntries(
+        [...files]
+          .sort(([x], [y]) => (x < y ? -1 : 1))
+          .map(([path, data]) => [path, { sha256: sha256(data), bytes: data.length }]),
+      ),
+    };
+    files.set('manifest.json', text.encode(`${JSON.stringify(packManifest(manifest))}\n`));
+    return { manifest, files };
+  }
 }
 
+interface Unplanned {
+  readonly entry: string;
+  readonly kind: PlannedProgram['kind'];
+  readonly program: Program;
+}
 type Planned = PlannedProgram & { readonly entry: string };
 
-function planEntry(e: CompiledEntry, words: number, o: BuildOptions): Planned[] {
-  const plan = (program: PlannedProgram['program'], kind: PlannedProgram['kind']): Planned => {
-    const p = planMemory(program, o.limits?.maxBufferSize ?? DEFAULT_BUFFER);
-    if (o.verify) verifyPlan(p);
-    o.log?.(`${program.name}: memory`, [`peak ${p.peak} bytes in ${p.arenas.length} arenas of ${p.arenas.join(', ')}`]);
-    return { entry: e.entry.name, program, plan: p, kind };
-  };
-  const list = [plan(e.forward, 'forward')];
-  if (e.grad) list.push(plan(e.grad, 'grad'));
-  if (e.grad && e.entry.optimizer) list.push(plan(compileUpdate(e.entry, words, o), 'update'));
+function programsOf(e: CompiledEntry, words: number, o: BuildOptions): Unplanned[] {
+  const entry = e.entry.name;
+  const list: Unplanned[] = [{ entry, kind: 'forward', program: e.forward }];
+  if (e.grad) list.push({ entry, kind: 'grad', program: e.grad });
+  if (e.grad && e.entry.optimizer) list.push({ entry, kind: 'update', program: compileUpdate(e.entry, words, o) });
   return list;
+}
+
+interface MemoryPromise {
+  readonly bytes: number;
+  /** Bytes of what is no arena in the easy plan. */
+  readonly beside: number;
+  readonly easy: readonly Planned[];
+}
+
+/** Recomputation and places for all programs, inside a promise where one is given. */
+function planAll(
+  model: TracedModel,
+  entries: readonly CompiledEntry[],
+  sections: readonly Unplanned[],
+  promise: MemoryPromise | undefined,
+  o: BuildOptions,
+): Planned[] {
+  const planned = (fitted: readonly Fitted[]): Planned[] =>
+    sections.map((s, i) => ({ ...s, program: fitted[i]!.program, plan: fitted[i]!.plan }));
+  return planned(
+    fitAll(
+      sections.map((s) => s.program),
+      promise?.bytes,
+      (fitted) => {
+        const arenas = arenaBytes({ arenas: layOut(model, entries, planned(fitted)).arenas });
+        // Kernels that run again have parameter blocks too, a few where they are cut into slabs.
+        const more = fitted.reduce(
+          (n, f, i) => n + Math.max(0, f.program.kernels.length - promise!.easy[i]!.program.kernels.length),
+          0,
+        );
+        return promise!.beside + arenas + 4 * PARAM_STRIDE * more;
+      },
+      { maxArena: o.limits?.maxBufferSize ?? DEFAULT_BUFFER, verify: o.verify, log: o.log },
+    ),
+  );
 }
 
 function emitEntry(
@@ -238,12 +299,4 @@ function entryTable(
     memory: { forward: memory(find('forward'), 'forward')!, grad: memory(find('grad'), 'grad') },
     flops: { forward: flops(find('forward')), grad: flops(find('grad')) },
   };
-}
-
-function checkBudget(needed: number, budget: number | undefined): void {
-  if (budget === undefined || needed <= budget) return;
-  throw new ModelError(
-    'plan-memory',
-    `the plan needs ${needed} bytes (${(needed / 2 ** 30).toFixed(2)} GiB) and --memory allows ${budget}\n  fix: allow at least ${needed} bytes, build fewer entries (--entries), or a smaller --size or --batch`,
-  );
 }

@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { emitWasm, libraryImports, librarySources } from '../kernels/wasm/index.ts';
-import { FORMAT, OP_DISPATCH, OP_KERNEL, type Place } from '../runtime/manifest.ts';
+import { FORMAT, OP_DISPATCH, OP_KERNEL, type Place, UNIT } from '../runtime/manifest.ts';
+import { alignUp, importedPages, type ProgramExports, programImports } from '../runtime/program.ts';
 import type { Program, ProgramTensor } from './program.ts';
 
 export class WasmEmitter {
@@ -109,6 +110,16 @@ export async function compileProgram(source: string): Promise<{ plain: Uint8Arra
   sources.set('program.ts', source);
   const [plain, relaxed] = await Promise.all([asc(sources, 'release'), asc(sources, 'relaxed')]);
   return { plain, relaxed };
+}
+
+/** Where a session's data end in the memory: what the program brings, and its session block. */
+export async function programEnd(code: Uint8Array, arenas: number): Promise<number> {
+  const pages = importedPages(code);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages + 1, shared: true });
+  const imports = programImports(memory);
+  const { instance } = await WebAssembly.instantiate(code as BufferSource, imports);
+  const program = instance.exports as unknown as ProgramExports;
+  return alignUp(program.heapBase() >>> 0, UNIT) + (program.sessionBytes(arenas) >>> 0);
 }
 
 const config = new URL('../asconfig.json', import.meta.url);

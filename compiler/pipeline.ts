@@ -14,7 +14,6 @@ import { Lowering, type Root } from './lower.ts';
 import { order } from './order.ts';
 import { print } from './print.ts';
 import { type Program, TensorTable } from './program.ts';
-import { recompute } from './recompute.ts';
 import { simplify } from './simplify.ts';
 import { split } from './split.ts';
 import type { TracedEntry, TracedModel } from './trace.ts';
@@ -25,7 +24,8 @@ export interface Pass {
   run(roots: readonly Value[]): Value[];
 }
 
-/** Graph to graph, in this order. Differentiation comes before, fusion and lowering after. */
+/** Graph to graph, in this order. Differentiation comes before; fusion, lowering and the kernels' order after; then what is
+ *  recomputed, and where all lies in memory (fit.ts). */
 export const PASSES: readonly Pass[] = [
   { name: 'simplify', run: simplify },
   { name: 'split long sums', run: split },
@@ -47,40 +47,6 @@ export interface Options {
   /** Check every graph between passes. */
   readonly verify?: boolean;
   readonly log?: Log;
-}
-
-export interface ProgramPass {
-  readonly name: string;
-  run(program: Program): { program: Program; notes: readonly string[] };
-}
-
-/** What may be done again, as a part of an entry's work, to save memory where no budget was given. */
-const FREE = 0.01;
-
-/** Program to program, in this order, before memory is planned (fit.ts recomputes more where a budget asks for it). */
-export const PROGRAM_PASSES: readonly ProgramPass[] = [
-  {
-    name: 'order',
-    run: (program) => ({ program: order(program), notes: [] }),
-  },
-  {
-    name: 'recompute what costs little',
-    run: (before) => {
-      const { program, flops, repeats } = recompute(before, { work: FREE });
-      return { program, notes: [`${repeats} kernels run again, ${flops} operations`] };
-    },
-  },
-];
-
-function runProgramPasses(program: Program, o: Options): Program {
-  let now = program;
-  for (const p of PROGRAM_PASSES) {
-    const was = peakOf(now);
-    const { program: next, notes } = p.run(now);
-    now = next;
-    o.log?.(`${program.name}: ${p.name}`, [`alive at the peak: ${was} -> ${peakOf(now)} bytes`, ...notes]);
-  }
-  return now;
 }
 
 function runPasses(what: string, roots: readonly Value[], o: Options): Value[] {
@@ -111,7 +77,9 @@ function lowerRoots(name: string, table: TensorTable, roots: readonly Root[], o:
     `${name}: kernels`,
     program.kernels.map((k) => `${k.kind}${k.kind === 'contract' ? ` ${k.pattern}` : ''} ${k.name}`),
   );
-  return runProgramPasses(program, o);
+  const ordered = order(program);
+  o.log?.(`${name}: order`, [`alive at the peak: ${peakOf(program)} -> ${peakOf(ordered)} bytes`]);
+  return ordered;
 }
 
 const leafTensor = (table: TensorTable) => (n: Node) => {

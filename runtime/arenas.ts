@@ -10,7 +10,7 @@ export interface ArenaUse {
   readonly shared: readonly (readonly number[])[];
 }
 
-export function arenaUse(manifest: Manifest, sections: ReadonlySet<SectionKind>): ArenaUse {
+export function arenaUse(manifest: Pick<Manifest, 'arenas'>, sections: ReadonlySet<SectionKind>): ArenaUse {
   const kept: number[] = [];
   const shared = new Map<SectionKind, number[]>();
   manifest.arenas.forEach((a, i) => {

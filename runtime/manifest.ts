@@ -43,10 +43,19 @@ export interface Manifest {
     readonly maxStorageBufferBindingSize: number;
     readonly maxStorageBuffersPerShaderStage: number;
   };
+  /** Bytes that a session allocates, in training and in inference alone; `promise`: what the build was told to stay under. */
+  readonly memory: { readonly promise: number | null; readonly training: Allocation; readonly inference: Allocation };
   /** The data contract (spacing, orientation, intensity window, patch, overlap, classes); opaque to the runtime's core. */
   readonly preprocess: Readonly<Record<string, unknown>> | null;
   /** SHA-256 of every other file of the artifact, by relative path. */
   readonly files: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>;
+}
+
+export interface Allocation {
+  /** Arenas, parameter blocks, the step block, and the staging buffers of a step and of reading all weights. */
+  readonly webgpu: number;
+  /** The WebAssembly memory with 8 threads, at most. */
+  readonly wasm: number;
 }
 
 export type ArenaRole =

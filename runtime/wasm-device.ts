@@ -14,6 +14,7 @@ import {
 import { concurrency, isNode, isPage } from './environment.ts';
 import { bytes, messageOf, T3dcError } from './errors.ts';
 import { type Manifest, type Place, UNIT } from './manifest.ts';
+import { MOST_THREADS } from './memory.ts';
 import {
   alignUp,
   importedPages,
@@ -255,7 +256,7 @@ async function threadCount({ threads }: WasmOptions): Promise<number> {
   }
   if (threads !== undefined) return threads;
   const cores = isNode ? (await import('node:os')).availableParallelism() : concurrency();
-  return Math.min(8, cores);
+  return Math.min(MOST_THREADS, cores);
 }
 
 async function chooseProgram(artifact: Artifact): Promise<{ code: Uint8Array; relaxed: boolean }> {

@@ -3,11 +3,11 @@
 import type { Artifact } from './artifact.ts';
 import { messageOf, T3dcError } from './errors.ts';
 import { type Dispatch, type KernelInfo, type Manifest, UNIT } from './manifest.ts';
+import { PARAM_STRIDE } from './memory.ts';
 import { describe } from './webgpu-adapter.ts';
 
-/** Bytes of a dispatch's parameter block, and the stride between blocks. */
+/** Bytes of a dispatch's parameter block. */
 const PARAM_BYTES = 64;
-const PARAM_STRIDE = 256;
 /** Pipelines compiled at once. */
 const CONCURRENCY = 4;
 

@@ -1,9 +1,7 @@
 // Reading buffers back: copies into staging buffers that are kept and used again.
 import type { Place } from './manifest.ts';
 import { UNIT } from './manifest.ts';
-
-/** Read back at most this much at once. */
-const CHUNK = 64 * 2 ** 20;
+import { STAGING_CHUNK as CHUNK, stagingSize } from './memory.ts';
 
 interface Copy {
   readonly from: GPUBuffer;
@@ -19,7 +17,8 @@ export class Readback {
     this.#device = device;
   }
 
-  /** Encodes the copies at once (so that later runs do not disturb them); `settle` runs before each wait for the GPU. */
+  /** Encodes the first 64 MiB of copies at once, so that later runs do not disturb them; `settle` runs before each wait for the
+   *  GPU. */
   read(
     places: readonly Place[],
     arenas: readonly (GPUBuffer | undefined)[],
@@ -39,7 +38,11 @@ export class Readback {
         size += into.length;
       }
     });
-    return Promise.all(groups.map((g) => this.#copy(g, settle))).then(() => out);
+    // One after the other, through one staging buffer. (Only weights take several, and nothing runs beside them.)
+    const [first, ...rest] = groups;
+    let work = first ? this.#copy(first, settle) : Promise.resolve();
+    for (const g of rest) work = work.then(() => this.#copy(g, settle));
+    return work.then(() => out);
   }
 
   /** Bytes of the staging buffers that are kept. */
@@ -82,9 +85,11 @@ export class Readback {
   #take(size: number): GPUBuffer {
     const i = this.#free.findIndex((b) => b.size >= size);
     if (i >= 0) return this.#free.splice(i, 1)[0]!;
+    // The free ones are all too small: this one takes their place.
+    this.destroy();
     return this.#device.createBuffer({
       label: 'staging',
-      size: Math.max(4096, 2 ** Math.ceil(Math.log2(size))),
+      size: stagingSize(size),
       usage: 0x1 | 0x8, // MAP_READ | COPY_DST
     });
   }

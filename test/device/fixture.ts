@@ -419,6 +419,7 @@ function manifestOf(files: Manifest['files']): Manifest {
     ],
     wasm: { scratchBytesPerThread: 1000, functions: ['linear', 'mse', 'linearGrad', 'accumulate', 'sgd', 'trap'] },
     requires: { maxBufferSize: 41 * 256, maxStorageBufferBindingSize: 4096, maxStorageBuffersPerShaderStage: 5 },
+    memory: { promise: null, training: { webgpu: 0, wasm: 0 }, inference: { webgpu: 0, wasm: 0 } },
     preprocess: null,
     files,
   };

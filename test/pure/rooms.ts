@@ -8,7 +8,14 @@ import * as assert from 'uvu/assert';
 const MAY: Readonly<Record<string, readonly string[]>> = {
   dsl: [],
   kernels: ['dsl:types', 'dsl/int.ts', 'dsl/types.ts', 'runtime/half.ts'],
-  compiler: ['dsl', 'kernels', 'runtime/manifest.ts', 'runtime/manifest-pack.ts'],
+  compiler: [
+    'dsl',
+    'kernels',
+    'runtime/manifest.ts',
+    'runtime/manifest-pack.ts',
+    'runtime/memory.ts',
+    'runtime/program.ts',
+  ],
   runtime: [],
   data: [],
   models: ['dsl', 'data:types'],

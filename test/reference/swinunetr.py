@@ -69,7 +69,7 @@ def trained(config: Config) -> None:
             "parameters": sum(g.numel() for g in gradients.values()),
             "loss": golden.number(values["loss"], 12),
             "gradientNorm": golden.number(total),
-            "kinkExposure": golden.number(exposure(config)[0], 2) if config.leaky_slope != 1 else 0,
+            "kinkExposure": kink_exposure(config, values["logits"], single["logits"]),
             "tensors": {
                 "logits": golden.summary(values["logits"], "b c d h w", single["logits"]),
                 **{k: golden.summary(g, None, single[k]) for k, g in gradients.items()},
@@ -77,6 +77,14 @@ def trained(config: Config) -> None:
         },
     )
     print(f"  {time.time() - start:.0f} s", flush=True)
+
+
+def kink_exposure(config: Config, double: torch.Tensor, single: torch.Tensor) -> float:
+    """Voxels count whose LeakyReLU input is nearer to zero than twice what float32 is off by at the network's end."""
+    if config.leaky_slope == 1:
+        return 0
+    off = float((single.double() - double).norm() / double.norm())
+    return golden.number(exposure(config, 2 * off)[0], 2)
 
 
 def forward_only(config: Config) -> None:

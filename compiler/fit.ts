@@ -1,0 +1,91 @@
+// Fit: what to recompute and where everything lies, so that all that a session allocates stays inside a promise. The search over
+// recomputation has the planner's own bytes as its oracle: a peak that cannot be placed without gaps is asked to be lower.
+import { ModelError } from '../dsl/errors.ts';
+import type { Log } from './pipeline.ts';
+import { type Plan, planMemory, verifyPlan } from './plan.ts';
+import type { Program } from './program.ts';
+import { recompute } from './recompute.ts';
+
+export interface Fitted {
+  readonly program: Program;
+  readonly plan: Plan;
+  /** Operations that are done again. */
+  readonly again: number;
+}
+
+export interface FitOptions {
+  /** Largest arena, in bytes, where no tensor alone is larger. */
+  readonly maxArena: number;
+  readonly verify?: boolean;
+  readonly log?: Log;
+}
+
+/** What may be done again to save memory, as a part of a program's work, where no budget asks for more. */
+const FREE = 0.01;
+/** How often a budget is lowered because of gaps in the plan. */
+const ATTEMPTS = 8;
+
+export const allocated = (plan: Plan): number => plan.arenas.reduce((s, n) => s + n, 0);
+
+/** Without a budget: recomputes what costs little. */
+export const fit = (program: Program, o: FitOptions): Fitted => attempt(program, { work: FREE }, o);
+
+/** With the temporaries' arenas at or under `budget` bytes; null where the search does not come so low. */
+export function fitInto(program: Program, budget: number, o: FitOptions): Fitted | null {
+  const easy = fit(program, o);
+  if (allocated(easy.plan) <= budget) return easy;
+  for (let n = 0, target = budget; n < ATTEMPTS && target > 0; n++) {
+    const f = attempt(program, { budget: target }, o);
+    const over = allocated(f.plan) - budget;
+    if (over <= 0) return f;
+    if (f.plan.peak > target) return null;
+    target -= over;
+  }
+  return null;
+}
+
+/** With the fewest bytes that the search finds. */
+export const fitSmallest = (program: Program, o: FitOptions): Fitted => attempt(program, {}, o);
+
+function attempt(program: Program, limits: Parameters<typeof recompute>[1], o: FitOptions): Fitted {
+  const r = recompute(program, limits);
+  const plan = planMemory(r.program, o.maxArena);
+  if (o.verify) verifyPlan(plan);
+  o.log?.(`${program.name}: memory`, [
+    `${r.repeats} kernels run again, ${r.flops} operations`,
+    `peak ${plan.peak} bytes in ${plan.arenas.length} arenas of ${plan.arenas.join(', ')}`,
+  ]);
+  return { program: r.program, plan, again: r.flops };
+}
+
+/**
+ * Fits all programs of an artifact into a promise.
+ * @param total bytes of everything that a session allocates with these plans
+ * @throws ModelError `plan-memory` with the smallest budget that fits
+ */
+export function fitAll(
+  programs: readonly Program[],
+  promise: number | undefined,
+  total: (fitted: readonly Fitted[]) => number,
+  o: FitOptions,
+): Fitted[] {
+  let now = programs.map((p) => fit(p, o));
+  if (promise === undefined) return now;
+  for (let n = 0; n < ATTEMPTS; n++) {
+    const over = total(now) - promise;
+    if (over <= 0) return now;
+    // Sections use the same memory one after the other: all that are larger must come down.
+    const target = Math.max(...now.map((f) => allocated(f.plan))) - over;
+    const next = now.map((f, i) => (allocated(f.plan) <= target ? f : fitInto(programs[i]!, target, o)));
+    if (next.some((f) => f === null)) break;
+    now = next as Fitted[];
+  }
+  const least = total(programs.map((p) => fitSmallest(p, o)));
+  if (least <= promise) return programs.map((p) => fitSmallest(p, o));
+  const easy = total(programs.map((p) => fit(p, o)));
+  const show = (bytes: number): string => `${bytes} bytes (${(bytes / 2 ** 30).toFixed(2)} GiB)`;
+  throw new ModelError(
+    'plan-memory',
+    `--memory allows ${show(promise)}; the smallest plan needs ${show(least)}, the one without a promise ${show(easy)}\n  fix: allow at least ${least} bytes, build fewer entries (--entries), or a smaller --size or --batch`,
+  );
+}
