@@ -21,7 +21,7 @@ export const build = command({
     memory: {
       kind: 'text',
       value: '4GiB',
-      help: 'refuse to build where the plan needs more, and say how much it needs',
+      help: 'a promise over all that a session allocates: recompute rather than keep, and refuse to build where nothing fits',
     },
     'max-binding': {
       kind: 'text',
@@ -32,7 +32,10 @@ export const build = command({
   },
   examples: [
     ['t3dc build t3d --preset nano -o dist/t3d', 'the smallest T3D, 64³'],
-    ['t3dc build t3d --preset small --set outChannels=8 lr=1e-3 --memory 4GiB', 'for 8 classes; refused above 4 GiB'],
+    [
+      't3dc build t3d --preset base --set outChannels=8 lr=1e-3 --memory 2.5GiB',
+      'for 8 classes, trained inside 2.5 GiB',
+    ],
     ['t3dc build examples/unet.ts -o unet.t3dc --entries logits', 'another model, inference alone, as one file'],
   ],
   async run({ MODEL }, values, { out, signal }) {
@@ -99,7 +102,17 @@ export function summary(m: Manifest): string[] {
     '',
     ...columns([['entry', 'forward', 'training', 'memory', 'training'], ...rows], '.rrrr').map((l) => `  ${l}`),
     `  beside it: ${resident.join(', ')}`,
+    `  in all, ${total(m)}`,
   ];
+}
+
+/** What a session allocates, with the promise. */
+function total({ memory, entries }: Manifest): string {
+  const both = ({ webgpu, wasm }: Manifest['memory']['training']): string =>
+    `${showBytes(webgpu)} on WebGPU, ${showBytes(wasm)} on wasm`;
+  const trains = Object.values(entries).some((e) => e.training);
+  const kept = memory.promise === null ? '' : `; ${showBytes(memory.promise)} were promised`;
+  return `${trains ? `to train ${both(memory.training)}; ` : ''}to infer ${both(memory.inference)}${kept}`;
 }
 
 /** The same for programs. */
@@ -121,6 +134,7 @@ export function facts(m: Manifest): Record<string, unknown> {
         },
       ]),
     ),
+    memory: m.memory,
     arenas: m.arenas.map(({ name, role, bytes }) => ({ name, role, bytes })),
     kernels: m.kernels.length,
   };
