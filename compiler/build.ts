@@ -12,6 +12,7 @@ import {
 } from '../runtime/manifest.ts';
 import { packManifest } from '../runtime/manifest-pack.ts';
 import { allocation, arenaBytes, PARAM_STRIDE } from '../runtime/memory.ts';
+import { WASM_PAGE } from '../runtime/program.ts';
 import { bundleRuntime } from './bundle.ts';
 import { compileProgram, programEnd, programTable, type Sections, WasmEmitter } from './emit-wasm.ts';
 import { WebGpuEmitter } from './emit-webgpu.ts';
@@ -191,12 +192,13 @@ function planAll(
       promise?.bytes,
       (fitted) => {
         const arenas = arenaBytes({ arenas: layOut(model, entries, planned(fitted)).arenas });
-        // Kernels that run again have parameter blocks too, a few where they are cut into slabs.
+        // Kernels that run again have parameter blocks (a few where they are cut into slabs) and a place in the program's
+        // table, and WebAssembly's memory comes in pages.
         const more = fitted.reduce(
           (n, f, i) => n + Math.max(0, f.program.kernels.length - promise!.easy[i]!.program.kernels.length),
           0,
         );
-        return promise!.beside + arenas + 4 * PARAM_STRIDE * more;
+        return promise!.beside + arenas + (more > 0 ? 4 * PARAM_STRIDE * more + WASM_PAGE : 0);
       },
       { maxArena: o.limits?.maxBufferSize ?? DEFAULT_BUFFER, verify: o.verify, log: o.log },
     ),
