@@ -80,7 +80,7 @@ export function fuse(roots: readonly Value[]): Fusion {
       // biases and group ids are read for every score: as plain tensors, not through index arithmetic
       if (attention)
         for (const v of n.inputs.slice(3, attentionOperands(n.attrs).end))
-          store(beneath(v.node), 'read for every score');
+          store(beneath(v).node, 'read for every score');
       limit(n.inputs, MAX_BUFFERS - (attention ? 2 : 1), 'its reader would bind too many buffers');
       if (!epilogue.has(n)) store(n, '');
       continue;
@@ -162,10 +162,10 @@ function partsBelow(n: Node): number {
   return n.op === 'view' ? partsBelow(n.inputs[0]!.node) : 1;
 }
 
-/** The node under views that leave the order as it is. */
-function beneath(n: Node): Node {
-  let b = n;
-  while (b.op === 'view' && keepsOrder(b)) b = b.inputs[0]!.node;
+/** The value under views that leave the order as it is: the same elements, in the same memory. */
+export function beneath(v: Value): Value {
+  let b = v;
+  while (b.node.op === 'view' && keepsOrder(b.node)) b = b.node.inputs[0]!;
   return b;
 }
 

@@ -8,7 +8,7 @@ import { clipFactor } from '../dsl/optim.ts';
 import { stepScalar, Tensor } from '../dsl/tensor.ts';
 import type { TensorType } from '../dsl/types.ts';
 import { differentiate } from './differentiate.ts';
-import { fuse } from './fuse.ts';
+import { beneath, fuse } from './fuse.ts';
 import { peakOf } from './lifetimes.ts';
 import { Lowering, type Root } from './lower.ts';
 import { order } from './order.ts';
@@ -61,11 +61,12 @@ function runPasses(what: string, roots: readonly Value[], o: Options): Value[] {
 }
 
 function lowerRoots(name: string, table: TensorTable, roots: readonly Root[], o: Options): Program {
+  // What is stored is the value beneath: names and splits of axes change no memory.
   const values = runPasses(
     name,
     roots.map((r) => r.value),
     o,
-  );
+  ).map(beneath);
   const fusion = fuse(values);
   o.log?.(`${name}: fuse`, fusion.notes);
   const lowering = new Lowering(table, fusion, leafTensor(table));

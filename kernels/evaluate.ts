@@ -39,14 +39,15 @@ export function evaluate(kernel: Kernel, bufs: Float64Array[], step: Uint32Array
   }
 }
 
-interface Context {
+export interface Context {
+  /** Written by `evaluate`; read alone by evaluate-at.ts, which may give anything that has elements. */
   readonly bufs: Float64Array[];
   readonly step: Uint32Array;
   readonly floats: Float32Array;
 }
 /** Values of the loop variables, and of the anchor's result under `ACC`. */
-type Env = Map<string, number>;
-const ACC = '@acc';
+export type Env = Map<string, number>;
+export const ACC = '@acc';
 
 const floorMod = (a: number, c: number): number => a - c * Math.floor(a / c);
 
@@ -70,7 +71,7 @@ function evalInt(e: Int, env: Env): number {
   }
 }
 
-function evalExpr(e: Expr, env: Env, ctx: Context): number {
+export function evalExpr(e: Expr, env: Env, ctx: Context): number {
   const sub = (x: Expr): number => evalExpr(x, env, ctx);
   switch (e.k) {
     case 'load': {
@@ -233,7 +234,7 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
 }
 
 /** Calls f for every point of vars in row-major order, with the point's linear index. */
-function eachPoint(vars: readonly LoopVar[], env: Env, f: (linear: number) => void): void {
+export function eachPoint(vars: readonly LoopVar[], env: Env, f: (linear: number) => void): void {
   const visit = (depth: number, linear: number): void => {
     if (depth === vars.length) {
       f(linear);
@@ -328,7 +329,7 @@ function evaluateContract(kernel: ContractKernel, ctx: Context): void {
 }
 
 /** One expression over named variables as a function of their values. */
-function over(e: Expr | null, names: string[], ctx: Context): (...at: number[]) => number {
+export function over(e: Expr | null, names: string[], ctx: Context): (...at: number[]) => number {
   if (!e) return () => 0;
   const env: Env = new Map();
   return (...at) => {
@@ -340,7 +341,7 @@ function over(e: Expr | null, names: string[], ctx: Context): (...at: number[]) 
 }
 
 /** The operands as functions, and the scores of one row. */
-function attentionOperands(kernel: AttentionKernel | AttentionGradKernel, ctx: Context) {
+export function attentionOperands(kernel: AttentionKernel | AttentionGradKernel, ctx: Context) {
   const { m, e, scale, maskValue } = kernel.shape;
   const q = over(kernel.q, ['g', 'i', 'h', 'e'], ctx);
   const k = over(kernel.k, ['g', 'j', 'h', 'e'], ctx);

@@ -33,6 +33,8 @@ export interface RunSettings {
 export interface OpTime {
   readonly label: string;
   readonly kind: string;
+  /** WebGPU: the variant that ran. */
+  readonly variant?: string;
   readonly ms: number;
   /** 0 where the artifact does not say. */
   readonly flops: number;

@@ -316,7 +316,14 @@ class WebGpuDevice implements Device {
         sum += ms[to]!;
       }
       const info = this.#manifest.kernels[kernel]!;
-      out.push({ label, kind: info.kind, ms: sum, flops: info.flops, bytes: info.bytes });
+      out.push({
+        label,
+        kind: info.kind,
+        variant: ready[from]!.variant,
+        ms: sum,
+        flops: info.flops,
+        bytes: info.bytes,
+      });
       from = to;
     }
     return out;

@@ -12,6 +12,8 @@ const PARAM_BYTES = 64;
 const CONCURRENCY = 4;
 
 export interface ReadyDispatch {
+  /** Id of the variant. */
+  readonly variant: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly grid: readonly [number, number, number];
@@ -222,6 +224,11 @@ export class Kernels {
       });
     }
     if (kernel.usesStep) entries.push({ binding: entries.length, resource: { buffer: this.#step } });
-    return { pipeline, group: this.#device.createBindGroup({ layout, entries }), grid: dispatch.grids[variant]! };
+    return {
+      variant: this.manifest.kernels[dispatch.kernel]!.variants[variant]!.id,
+      pipeline,
+      group: this.#device.createBindGroup({ layout, entries }),
+      grid: dispatch.grids[variant]!,
+    };
   }
 }

@@ -31,17 +31,29 @@ export function conv3d(x: Tensor, out: number, o: ConvOptions): Tensor {
     const bound = 1 / Math.sqrt(c * k[0] * k[1] * k[2]);
     const init: Init = o.init ?? { kind: 'uniform', low: -bound, high: bound };
     const w = param('weight', { o: out, c, kd: k[0], kh: k[1], kw: k[2] }, { init, stored: 'kd kh kw c o' });
-    const y =
-      k.every((n) => n === 1) && s.every((n) => n === 1)
-        ? pointwise(x, w)
-        : patches(x, k, s, p)
-          ? blockwise(x, w, k)
-          : general(x, w, k, s, p);
-    const z = y.rename({ o: 'c' });
+    const z = convolve(x, w, s, p);
     return o.bias === false
       ? z
       : z.add(param('bias', { c: out }, { init: { kind: 'uniform', low: -bound, high: bound } }));
   });
+}
+
+/** The same with a given weight, any order of [o c kd kh kw]: torch.nn.functional.conv3d without a bias. */
+export function convolve3d(x: Tensor, weight: Tensor, o: Pick<ConvOptions, 'stride' | 'padding'> = {}): Tensor {
+  return region('conv3d', () => convolve(x, weight, triple(o.stride ?? 1), triple(o.padding ?? 0)));
+}
+
+type Triple = readonly [number, number, number];
+
+function convolve(x: Tensor, w: Tensor, s: Triple, p: Triple): Tensor {
+  const k = SPATIAL.map((n) => w.size(`k${n}`)) as unknown as Triple;
+  const y =
+    k.every((n) => n === 1) && s.every((n) => n === 1)
+      ? pointwise(x, w)
+      : patches(x, k, s, p)
+        ? blockwise(x, w, k)
+        : general(x, w, k, s, p);
+  return y.rename({ o: 'c' });
 }
 
 const pointwise = (x: Tensor, w: Tensor): Tensor => einsum(x, w.squeeze('kd').squeeze('kh').squeeze('kw'), 'b d h w o');

@@ -1,0 +1,145 @@
+// Cases as entries of one artifact, timed kernel by kernel on a device.
+
+import { build } from '../../compiler/index.ts';
+import { compileEntry } from '../../compiler/pipeline.ts';
+import { trace } from '../../compiler/trace.ts';
+import * as t from '../../dsl/index.ts';
+import { type OpenOptions, open, type Session } from '../../runtime/index.ts';
+import { type CaseResult, type Ceiling, percentiles, rate } from '../schema.ts';
+import type { BenchCase } from './cases.ts';
+import { sampleOutputs } from './sampled.ts';
+
+export interface MeasureOptions {
+  readonly open: OpenOptions;
+  readonly ceilings: readonly Ceiling[];
+  /** Measure a case for about this long, in ms. */
+  readonly time: number;
+  /** Compare a few elements with float64. */
+  readonly check: boolean;
+  readonly signal?: AbortSignal;
+  readonly onCase?: (result: CaseResult, done: number, total: number) => void;
+}
+
+const LEAST_RUNS = 5;
+const MOST_RUNS = 200;
+/** Cases of one artifact: its memory is that of the largest. */
+const TOGETHER = 8;
+
+export async function measureCases(cases: readonly BenchCase[], o: MeasureOptions): Promise<CaseResult[]> {
+  const results: CaseResult[] = [];
+  for (let from = 0; from < cases.length; from += TOGETHER) {
+    const part = cases.slice(from, from + TOGETHER);
+    o.signal?.throwIfAborted();
+    const spec = modelOf(part);
+    const built = await build(spec, { targets: [targetOf(o.open)] });
+    const session = await open(built.files, { seed: 0, ...o.open });
+    try {
+      for (const [i, c] of part.entries()) {
+        o.signal?.throwIfAborted();
+        const r = await measureCase(session, spec, c, `case${i}`, o);
+        results.push(r);
+        o.onCase?.(r, results.length, cases.length);
+      }
+    } finally {
+      await session.close();
+    }
+  }
+  return results;
+}
+
+const targetOf = (o: OpenOptions): 'webgpu' | 'wasm' => (o.device === 'wasm' ? 'wasm' : 'webgpu');
+
+const modelOf = (cases: readonly BenchCase[]) =>
+  t.model({
+    name: 'bench',
+    settings: {},
+    build: () => ({
+      entries: Object.fromEntries(cases.map((c, i) => [`case${i}`, { inputs: c.inputs, run: c.run }])),
+    }),
+  });
+
+async function measureCase(
+  session: Session,
+  spec: ReturnType<typeof modelOf>,
+  c: BenchCase,
+  entry: string,
+  o: MeasureOptions,
+): Promise<CaseResult> {
+  const inputs = Object.fromEntries(
+    Object.entries(c.inputs).map(([name, s], n) => [
+      name,
+      noise(
+        Object.values(s.axes).reduce((p, a) => p * a, 1),
+        n + 1,
+      ),
+    ]),
+  );
+  // The first call compiles; profiles repeat it on the same inputs.
+  const outputs = await session.entries[entry]!(inputs);
+  const program = compiled(spec, entry);
+  const maxError = o.check ? worst(sampleOutputs(program, inputs), outputs) : null;
+  await session.profile(entry);
+  const times: number[] = [];
+  const started = performance.now();
+  let schedule = '';
+  while (times.length < LEAST_RUNS || (performance.now() - started < o.time && times.length < MOST_RUNS)) {
+    o.signal?.throwIfAborted();
+    const ops = await session.profile(entry);
+    times.push(ops.reduce((s, op) => s + op.ms, 0));
+    schedule ||= scheduleOf(
+      program.kernels.map((k) => (k.kind === 'contract' ? k.pattern : k.kind)),
+      ops,
+    );
+  }
+  const ms = percentiles(times);
+  return {
+    id: c.id,
+    op: c.op,
+    pass: c.pass,
+    shape: c.shape,
+    dtype: 'f32',
+    schedule,
+    ms,
+    runs: times.length,
+    flops: c.flops,
+    bytes: c.bytes,
+    ...rate(o.ceilings, c, ms.p50),
+    maxError,
+  };
+}
+
+/** `conv (subgroup8)`, `convWeightGrad + reduce` */
+function scheduleOf(kinds: readonly string[], ops: readonly { variant?: string }[]): string {
+  const variants = [...new Set(ops.flatMap((x) => (x.variant ? [x.variant] : [])))];
+  return `${kinds.join(' + ')}${variants.length ? ` (${variants.join(', ')})` : ''}`;
+}
+
+function compiled(spec: ReturnType<typeof modelOf>, entry: string) {
+  const model = trace(spec, {}, [entry]);
+  return compileEntry(model, model.entries[0]!).forward;
+}
+
+function worst(
+  samples: ReturnType<typeof sampleOutputs>,
+  outputs: Readonly<Record<string, ArrayLike<number>>>,
+): number {
+  const largest = new Map<string, number>();
+  for (const s of samples) largest.set(s.output, Math.max(largest.get(s.output) ?? 0, Math.abs(s.value)));
+  let error = 0;
+  for (const s of samples) {
+    const e = Math.abs(outputs[s.output]![s.at]! - s.value) / (largest.get(s.output) || 1);
+    if (!(e <= error)) error = e;
+  }
+  return error;
+}
+
+/** In (-1, 1), from integers alone. */
+function noise(n: number, seed: number): Float32Array {
+  const out = new Float32Array(n);
+  let state = Math.imul(seed, 2654435761) >>> 0;
+  for (let i = 0; i < n; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    out[i] = (state >>> 8) / 2 ** 23 - 1;
+  }
+  return out;
+}

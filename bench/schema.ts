@@ -1,0 +1,83 @@
+// What a bench writes as JSON.
+
+export interface Percentiles {
+  readonly p20: number;
+  readonly p50: number;
+  readonly p80: number;
+}
+
+export interface CaseResult {
+  /** The same for the same work on every device. */
+  readonly id: string;
+  readonly op: string;
+  readonly pass: string;
+  readonly shape: string;
+  readonly dtype: 'f32';
+  /** Kernels that ran, with the variant where a target has several. */
+  readonly schedule: string;
+  readonly ms: Percentiles;
+  readonly runs: number;
+  readonly flops: number;
+  readonly bytes: number;
+  /** By the median. */
+  readonly gflops: number;
+  readonly gbps: number;
+  /** Operations per byte. */
+  readonly intensity: number;
+  /** What binds at this intensity, and its rate in GFLOP/s or GB/s. */
+  readonly ceiling: { readonly by: 'compute' | 'copy'; readonly rate: number };
+  /** Of that ceiling. */
+  readonly percent: number;
+  /** Largest |found - expected| over the sampled elements, in units of the largest |expected| of that output. */
+  readonly maxError: number | null;
+}
+
+export interface Ceiling {
+  readonly name: string;
+  /** GFLOP/s, GB/s or µs. */
+  readonly unit: 'GFLOP/s' | 'GB/s' | 'µs';
+  readonly value: number;
+  /** What was run, and which of the probes was best. */
+  readonly how: string;
+}
+
+export interface BenchResult {
+  readonly t3dc: string;
+  readonly device: {
+    readonly kind: 'wasm' | 'webgpu';
+    readonly description: string;
+    readonly threads?: number;
+    readonly software?: boolean;
+    readonly processor: string;
+    readonly node: string;
+  };
+  readonly date: string;
+  readonly ceilings: readonly Ceiling[];
+  readonly cases: readonly CaseResult[];
+}
+
+/** The rate that `intensity` operations per byte can reach under these ceilings. */
+export function roof(ceilings: readonly Ceiling[], intensity: number): CaseResult['ceiling'] {
+  const of = (name: string): number => ceilings.find((c) => c.name === name)?.value ?? Number.NaN;
+  const [compute, copy] = [of('f32 FMA'), of('copy')];
+  return intensity * copy < compute || intensity === 0 ? { by: 'copy', rate: copy } : { by: 'compute', rate: compute };
+}
+
+export function percentiles(ms: readonly number[]): Percentiles {
+  const sorted = [...ms].sort((a, b) => a - b);
+  const at = (p: number): number => sorted[Math.min(sorted.length - 1, Math.floor(p * sorted.length))]!;
+  return { p20: at(0.2), p50: at(0.5), p80: at(0.8) };
+}
+
+/** Figures that follow from the times, the work and the ceilings. */
+export function rate(
+  ceilings: readonly Ceiling[],
+  c: Pick<CaseResult, 'flops' | 'bytes'>,
+  ms: number,
+): Pick<CaseResult, 'gflops' | 'gbps' | 'intensity' | 'ceiling' | 'percent'> {
+  const gflops = c.flops / ms / 1e6;
+  const gbps = c.bytes / ms / 1e6;
+  const intensity = c.flops / c.bytes;
+  const ceiling = roof(ceilings, intensity);
+  return { gflops, gbps, intensity, ceiling, percent: (100 * (ceiling.by === 'copy' ? gbps : gflops)) / ceiling.rate };
+}
