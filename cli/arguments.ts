@@ -21,6 +21,8 @@ export interface OptionSpec {
 export interface PositionalSpec {
   readonly name: string;
   readonly help: string;
+  /** May be left out, with all that come after it. */
+  readonly optional?: boolean;
 }
 
 type Options = Readonly<Record<string, OptionSpec>>;
@@ -46,7 +48,9 @@ type IsAlwaysThere<O extends OptionSpec> = O extends
 export type Values<O extends Options> = {
   readonly [K in keyof O]: IsAlwaysThere<O[K]> extends true ? ValueOf<O[K]> : ValueOf<O[K]> | undefined;
 };
-export type Arguments<P extends Positionals> = { readonly [K in P[number]['name']]: string };
+export type Arguments<P extends Positionals> = {
+  readonly [K in P[number] as K['name']]: K extends { readonly optional: true } ? string | undefined : string;
+};
 
 /**
  * Parses `words` (without the command's own name).
@@ -105,7 +109,7 @@ export function parseArguments<const P extends Positionals, const O extends Opti
       expected: positionals.map((p) => p.name).join(' ') || 'options alone',
     });
   const lacking = [
-    ...positionals.slice(found.length).map((p) => p.name),
+    ...positionals.slice(found.length).flatMap((p) => (p.optional ? [] : [p.name])),
     ...Object.entries(options).flatMap(([name, spec]) =>
       spec.required && !(name in values) ? [show(name, spec)] : [],
     ),
@@ -114,7 +118,7 @@ export function parseArguments<const P extends Positionals, const O extends Opti
     throw new UsageError('missing-argument', `${command} needs ${lacking.join(' and ')}`, {
       hint: `See t3dc ${command} --help.`,
     });
-  const args = Object.fromEntries(positionals.map((p, i) => [p.name, found[i]!]));
+  const args = Object.fromEntries(positionals.map((p, i) => [p.name, found[i]]));
   return { args: args as Arguments<P>, values: values as Values<O> };
 }
 

@@ -43,7 +43,8 @@ function usage(c: Command, withOptions: boolean): string {
   const needed = Object.entries(c.options).flatMap(([name, spec]) =>
     spec.required ? [show(name, spec).replace(/^-\w, (--\S+)/, '$1')] : [],
   );
-  return [c.name, ...c.positionals.map((p) => p.name), ...(withOptions ? [...needed, '[options]'] : [])].join(' ');
+  const positionals = c.positionals.map((p) => (p.optional ? `[${p.name}]` : p.name));
+  return [c.name, ...positionals, ...(withOptions ? [...needed, '[options]'] : [])].join(' ');
 }
 
 const explain = (spec: OptionSpec): string =>

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { nearest, parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
+import { bench } from './commands/bench.ts';
 import { build } from './commands/build.ts';
 import { dataPhantom } from './commands/data-phantom.ts';
 import { doctor } from './commands/doctor.ts';
@@ -13,7 +14,7 @@ import { describe, EXIT, exitCodeOf, showError, UsageError } from './errors.ts';
 import { COMMON, helpOf, overview } from './help.ts';
 import { Output } from './output.ts';
 
-export const COMMANDS: readonly Command[] = [build, run, train, segment, inspect, doctor, dataPhantom];
+export const COMMANDS: readonly Command[] = [build, run, train, segment, inspect, bench, doctor, dataPhantom];
 
 /** Runs one command line (without `node t3dc`) and returns the exit code. Never throws. */
 export async function main(words: readonly string[], output?: Output): Promise<number> {

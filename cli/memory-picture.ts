@@ -1,6 +1,7 @@
 // A memory plan as a picture: every transient tensor is a box, as wide as its life in kernels and as high as its bytes, at the
 // place where the plan puts it. Below it, the bytes that are alive at each kernel.
 import type { Manifest } from '../runtime/manifest.ts';
+import { xml } from './page.ts';
 import { showBytes } from './units.ts';
 
 type MemoryPlan = Manifest['entries'][string]['memory']['forward'];
@@ -120,6 +121,3 @@ function colour(label: string): string {
   for (let i = 0; i < part.length; i++) hash = Math.imul(hash ^ part.charCodeAt(i), 16777619);
   return `hsl(${(hash >>> 0) % 360} 55% ${60 + ((hash >>> 9) % 15)}%)`;
 }
-
-export const xml = (s: string): string =>
-  s.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);

@@ -17,6 +17,8 @@ export interface MeasureOptions {
   /** Compare a few elements with float64. */
   readonly check: boolean;
   readonly signal?: AbortSignal;
+  /** The device's description, as soon as it is known. */
+  readonly onOpen?: (description: string) => void;
   readonly onCase?: (result: CaseResult, done: number, total: number) => void;
 }
 
@@ -33,6 +35,7 @@ export async function measureCases(cases: readonly BenchCase[], o: MeasureOption
     const spec = modelOf(part);
     const built = await build(spec, { targets: [targetOf(o.open)] });
     const session = await open(built.files, { seed: 0, ...o.open });
+    o.onOpen?.(session.device.description);
     try {
       for (const [i, c] of part.entries()) {
         o.signal?.throwIfAborted();

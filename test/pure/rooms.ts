@@ -22,7 +22,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   examples: ['dsl'],
   tasks: ['runtime', 'data'],
   viewer: ['runtime', 'data', 'tasks'],
-  cli: ['dsl', 'kernels', 'compiler', 'runtime', 'data', 'models', 'examples', 'tasks', 'viewer'],
+  cli: ['dsl', 'kernels', 'compiler', 'runtime', 'data', 'models', 'examples', 'tasks', 'viewer', 'bench'],
   bin: ['cli', 'tasks', 'runtime', 'data', 'compiler', 'viewer'],
   bench: ['dsl', 'kernels', 'compiler', 'runtime', 'data', 'models', 'examples', 'tasks', 'test'],
   test: ['dsl', 'kernels', 'compiler', 'runtime', 'data', 'models', 'examples', 'tasks', 'viewer', 'cli', 'bench'],
