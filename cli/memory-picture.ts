@@ -2,7 +2,7 @@
 // place where the plan puts it. Below it, the bytes that are alive at each kernel.
 import type { Manifest } from '../runtime/manifest.ts';
 import { xml } from './page.ts';
-import { showBytes } from './units.ts';
+import { showBytes, showFlops } from './units.ts';
 
 type MemoryPlan = Manifest['entries'][string]['memory']['forward'];
 type Tensor = MemoryPlan['tensors'][number];
@@ -79,12 +79,23 @@ function liveCurve(plan: MemoryPlan, x: (op: number) => number, top: number): st
   const alive: number[] = [];
   let now = 0;
   for (let op = 0; op < ops; op++) alive.push((now += change[op]!));
-  const most = Math.max(1, ...alive);
+  const without = (plan.again?.without ?? []).map((kib) => 1024 * kib);
+  const most = Math.max(1, ...alive, ...without);
   const y = (v: number) => (top + LIVE - (v / most) * LIVE).toFixed(1);
   const points = alive.flatMap((v, op) => [`${x(op).toFixed(1)},${y(v)}`, `${x(op + 1).toFixed(1)},${y(v)}`]);
   const end = `${x(ops).toFixed(1)},${top + LIVE} ${x(0).toFixed(1)},${top + LIVE}`;
+  // Without what runs again there are fewer kernels: drawn over the same width, since both begin and end alike.
+  const each = ops / Math.max(1, without.length);
+  const line = without.flatMap((v, op) => [
+    `${x(op * each).toFixed(1)},${y(v)}`,
+    `${x((op + 1) * each).toFixed(1)},${y(v)}`,
+  ]);
+  const note = plan.again
+    ? `<polyline points="${line.join(' ')}" class="without"/><text x="${WIDTH - RIGHT}" y="${top - 6}" text-anchor="end" class="soft">dashed: without the ${plan.again.kernels} kernels that run again (${showFlops(plan.again.flops)}), ${showBytes(Math.max(...without))} at the peak</text>`
+    : '';
   return (
     `<polygon points="${points.join(' ')} ${end}" class="live"/>` +
+    note +
     `<text x="${LEFT - 6}" y="${top + 8}" text-anchor="end">${showBytes(most)}</text>` +
     `<text x="${LEFT - 6}" y="${top + LIVE}" text-anchor="end">alive</text>`
   );

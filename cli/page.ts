@@ -18,6 +18,7 @@ svg rect:hover { stroke: #000; stroke-width: 1; }
 svg .ground { fill: #f3f4f6; stroke: #ddd; }
 svg .arena { stroke: #333; stroke-dasharray: 4 3; }
 svg .tick { stroke: #888; }
+svg .without { fill: none; stroke: #b4421f; stroke-dasharray: 4 3; }
 svg .live { fill: #9db8dd; stroke: #1f5fb4; stroke-width: .7; }
 `;
 

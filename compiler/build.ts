@@ -184,8 +184,7 @@ function planAll(
   promise: MemoryPromise | undefined,
   o: BuildOptions,
 ): Planned[] {
-  const planned = (fitted: readonly Fitted[]): Planned[] =>
-    sections.map((s, i) => ({ ...s, program: fitted[i]!.program, plan: fitted[i]!.plan }));
+  const planned = (fitted: readonly Fitted[]): Planned[] => sections.map((s, i) => ({ ...s, ...fitted[i]! }));
   return planned(
     fitAll(
       sections.map((s) => s.program),
@@ -276,6 +275,7 @@ function entryTable(
             };
           }),
           ops: p.program.kernels.map((k) => k.name),
+          again: p.again && { ...p.again, without: p.again.without.map((b) => Math.round(b / 1024)) },
         }
       : null;
   const flops = (p: Planned | undefined): number => p?.program.kernels.reduce((s, k) => s + k.flops, 0) ?? 0;

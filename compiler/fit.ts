@@ -1,6 +1,7 @@
 // Fit: what to recompute and where everything lies, so that all that a session allocates stays inside a promise. The search over
 // recomputation has the planner's own bytes as its oracle: a peak that cannot be placed without gaps is asked to be lower.
 import { ModelError } from '../dsl/errors.ts';
+import { lifetimes, profile } from './lifetimes.ts';
 import type { Log } from './pipeline.ts';
 import { type Plan, planMemory, verifyPlan } from './plan.ts';
 import type { Program } from './program.ts';
@@ -9,8 +10,8 @@ import { recompute } from './recompute.ts';
 export interface Fitted {
   readonly program: Program;
   readonly plan: Plan;
-  /** Operations that are done again. */
-  readonly again: number;
+  /** What is done again, and the bytes that would be alive at each kernel if nothing were; null where nothing is. */
+  readonly again: { readonly kernels: number; readonly flops: number; readonly without: readonly number[] } | null;
 }
 
 export interface FitOptions {
@@ -55,7 +56,12 @@ function attempt(program: Program, limits: Parameters<typeof recompute>[1], o: F
     `${r.repeats} kernels run again, ${r.flops} operations`,
     `peak ${plan.peak} bytes in ${plan.arenas.length} arenas of ${plan.arenas.join(', ')}`,
   ]);
-  return { program: r.program, plan, again: r.flops };
+  const without = (): number[] => profile(lifetimes(program), program.kernels.length);
+  return {
+    program: r.program,
+    plan,
+    again: r.repeats > 0 ? { kernels: r.repeats, flops: r.flops, without: without() } : null,
+  };
 }
 
 /**

@@ -2,6 +2,7 @@
 // inputs and outputs, and the activations' arenas that the memory plans fill.
 import { byteLength } from '../dsl/types.ts';
 import type { Arena, Place } from '../runtime/manifest.ts';
+import type { Fitted } from './fit.ts';
 import { align } from './lifetimes.ts';
 import { type CompiledEntry, ROW } from './pipeline.ts';
 import type { Plan } from './plan.ts';
@@ -13,6 +14,7 @@ const UNIT = 256;
 export interface PlannedProgram {
   readonly program: Program;
   readonly plan: Plan;
+  readonly again: Fitted['again'];
   readonly kind: 'forward' | 'grad' | 'update';
 }
 

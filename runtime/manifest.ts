@@ -165,6 +165,8 @@ export interface MemoryPlan {
     readonly offset: number;
   }[];
   readonly ops: readonly string[];
+  /** What runs again so that less is kept: kernels, operations, and the KiB that would be alive at each kernel without. */
+  readonly again: { readonly kernels: number; readonly flops: number; readonly without: readonly number[] } | null;
 }
 
 export interface KernelInfo {
