@@ -19,15 +19,21 @@ export class SlabError extends Error {
   readonly code = 'plan-binding';
 }
 
-/** Cuts a kernel into as few slabs as keep every binding at or under `maxBytes`; they start at multiples of `multiple`.
- *  `outermost` and `multiple` come from the emitter. */
-export function slabs(k: Kernel, outermost: number, maxBytes: number, multiple = 1): Slab[] {
+/** Work of a slab at most, where the kernel can be cut: less than half a second on a device of 100 GFLOP/s, so that no
+ *  driver's watchdog (2 s on Windows) ends it and a page stays alive. */
+export const MAX_FLOPS = 4e10;
+
+/** Cuts a kernel into as few slabs as keep every binding at or under `maxBytes`, and their work under MAX_FLOPS where it can
+ *  be cut so far; they start at multiples of `multiple`. `outermost` and `multiple` come from the emitter. */
+export function slabs(k: Kernel, outermost: number, maxBytes: number, multiple = 1, maxFlops = MAX_FLOPS): Slab[] {
   const limits = k.bufs.map((b) => Math.floor(maxBytes / elementBytes(b.dtype)));
   const whole: Slab = { first: 0, count: outermost, windows: k.bufs.map((b) => [0, b.size]) };
-  if (k.bufs.every((b, i) => b.size <= limits[i]!)) return [whole];
-  const uses = loads(k);
   const units = Math.ceil(outermost / multiple);
-  for (let parts = 2; parts <= units; parts++) {
+  const least = Math.max(1, Math.min(units, Math.ceil(k.flops / maxFlops)));
+  const fits = k.bufs.every((b, i) => b.size <= limits[i]!);
+  if (fits && least === 1) return [whole];
+  const uses = loads(k);
+  for (let parts = fits ? least : Math.max(2, least); parts <= units; parts++) {
     const step = Math.ceil(units / parts) * multiple;
     const list: Slab[] = [];
     for (let first = 0; first < outermost; first += step)

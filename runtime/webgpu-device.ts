@@ -31,9 +31,13 @@ export interface WebGpuOptions {
   readonly dawnFlags: readonly string[];
 }
 
-/** A submit ends after this much work, so that no driver's watchdog fires and the page stays alive. */
+/** A submit ends after so many dispatches, or about so many milliseconds of work by what the device was seen to do, so that no
+ *  driver's watchdog fires and the page stays alive. */
 const SUBMIT_DISPATCHES = 2048;
-const SUBMIT_FLOPS = 4e12;
+const SUBMIT_MS = 400;
+/** Work of the first submits, when nothing is known: half a second on a device of 100 GFLOP/s. */
+const FIRST_FLOPS = 5e10;
+const MOST_FLOPS = 4e12;
 
 /** Throws T3dcError 'no-device', 'limits', 'out-of-memory', 'bad-artifact'. */
 export async function openWebGpu(artifact: Artifact, choice: Choice, options: WebGpuOptions): Promise<Device> {
@@ -85,6 +89,8 @@ class WebGpuDevice implements Device {
   readonly #validated = new Set<string>();
   #failure: T3dcError | null = null;
   #closed = false;
+  /** Work of each dispatch: a kernel's, or its share where it is cut into slabs. */
+  readonly #flops: Float64Array;
   readonly #onError = (event: GPUUncapturedErrorEvent): void => this.#fail(gpuError(event.error));
 
   constructor(artifact: Artifact, acquired: Acquired, block: SessionBlock, options: WebGpuOptions) {
@@ -97,6 +103,7 @@ class WebGpuDevice implements Device {
     this.#arenas = new Array(artifact.manifest.arenas.length);
     this.#step = this.#device.createBuffer({ label: 'step block', size: L.STEP_BLOCK_BYTES, usage: 0x80 | 0x8 }); // STORAGE | COPY_DST
     this.#kernels = new Kernels(artifact, this.#device, acquired.info, this.#step, options.onNotice);
+    this.#flops = workOf(artifact.manifest);
     this.#readback = new Readback(this.#device);
     this.#pacing = new Pacing(this.#device.queue);
     this.#device.addEventListener('uncapturederror', this.#onError);
@@ -249,11 +256,13 @@ class WebGpuDevice implements Device {
     let pass: GPUComputePassEncoder | null = null;
     let count = 0;
     let flops = 0;
+    const rate = this.#pacing.rate;
+    const most = rate === null ? FIRST_FLOPS : Math.min(MOST_FLOPS, Math.max(FIRST_FLOPS / 10, SUBMIT_MS * rate));
     const submit = (): void => {
       if (!encoder || !pass) return;
       pass.end();
       queue.submit([encoder.finish()]);
-      this.#pacing.submitted(key);
+      this.#pacing.submitted(key, flops);
       encoder = null;
       pass = null;
       count = 0;
@@ -275,8 +284,8 @@ class WebGpuDevice implements Device {
         pass ??= (encoder as GPUCommandEncoder).beginComputePass();
         this.#kernels.encode(pass as GPUComputePassEncoder, i);
         count++;
-        flops += this.#manifest.kernels[this.#manifest.dispatches[i]!.kernel]!.flops;
-        if (count >= SUBMIT_DISPATCHES || flops >= SUBMIT_FLOPS) {
+        flops += this.#flops[i]!;
+        if (count >= SUBMIT_DISPATCHES || flops >= most) {
           submit();
           await this.#guard(this.#pacing.room());
         }
@@ -381,6 +390,23 @@ class WebGpuDevice implements Device {
   #fail(e: T3dcError): void {
     this.#failure ??= e;
   }
+}
+
+function workOf({ dispatches, kernels }: Manifest): Float64Array {
+  const out = new Float64Array(dispatches.length);
+  for (let from = 0; from < dispatches.length; ) {
+    const { kernel, label } = dispatches[from]!;
+    let to = from;
+    let all = 0;
+    // Slabs of one kernel follow each other; parameter word 0 is the first index, word 1 their number.
+    for (; to < dispatches.length; to++) {
+      const d = dispatches[to]!;
+      if (d.kernel !== kernel || d.label !== label || (to > from && d.params[0] === 0)) break;
+      all += d.params[1]!;
+    }
+    for (; from < to; from++) out[from] = (kernels[kernel]!.flops * dispatches[from]!.params[1]!) / Math.max(1, all);
+  }
+  return out;
 }
 
 function gpuError(error: GPUError): T3dcError {

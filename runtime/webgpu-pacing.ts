@@ -14,6 +14,7 @@ export interface Pending {
   readonly key: string;
   readonly since: number;
   submits: number;
+  flops: number;
 }
 
 export class Pacing {
@@ -21,15 +22,22 @@ export class Pacing {
   /** Milliseconds per submit, by kind of run; Infinity until the first run, in which drivers compile, is over. */
   readonly #expected = new Map<string, number>();
   #pending: Pending | null = null;
+  #rate: number | null = null;
   #waiting: Promise<unknown>[] = [];
 
   constructor(queue: GPUQueue) {
     this.#queue = queue;
   }
 
-  submitted(key: string): void {
-    this.#pending ??= { key, since: performance.now(), submits: 0 };
+  submitted(key: string, flops: number): void {
+    this.#pending ??= { key, since: performance.now(), submits: 0, flops: 0 };
     this.#pending.submits++;
+    this.#pending.flops += flops;
+  }
+
+  /** FLOP per millisecond that the device was seen to do; null until something was measured. */
+  get rate(): number | null {
+    return this.#rate;
   }
 
   /** Resolves when another submit may follow. */
@@ -69,7 +77,10 @@ export class Pacing {
   /** Learns from a wait that has ended. The nap being shorter than the estimate lets the estimate fall as well as rise. */
   measured(pending: Pending | null): void {
     if (!pending) return;
-    const ms = (performance.now() - pending.since) / pending.submits;
+    const all = performance.now() - pending.since;
+    // Of runs that took long enough to tell; compiling makes the first look slower than it is, so the fastest counts.
+    if (all > 5 && pending.flops > 0) this.#rate = Math.max(this.#rate ?? 0, pending.flops / all);
+    const ms = all / pending.submits;
     const before = this.#expected.get(pending.key);
     this.#expected.set(
       pending.key,

@@ -6,6 +6,7 @@ import { differentiate } from '../../compiler/differentiate.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
 import { planMemory, verifyPlan } from '../../compiler/plan.ts';
 import type { Program } from '../../compiler/program.ts';
+import { slabs } from '../../compiler/slabs.ts';
 import { trace } from '../../compiler/trace.ts';
 import * as t from '../../dsl/index.ts';
 import { numel } from '../../dsl/types.ts';
@@ -178,4 +179,27 @@ check('activations stored as f16', { x: vol(3) }, ({ x }) => {
 check('long sums are split', { x: t.f32({ b: 1, d: 16, h: 16, w: 64, c: 2 }) }, ({ x }) =>
   sumSq(t.instanceNorm(t.scope('c', () => t.conv3d(x!, 3, { kernel: 1 })))),
 );
+test('kernels with much work are cut, and cover their output once', () => {
+  const x = t.f32({ b: 1, d: 12, h: 5, w: 4, c: 3 });
+  const spec = t.model({
+    name: 'cut',
+    settings: {},
+    build: () => ({
+      entries: { f: { inputs: { x }, run: (v) => ({ y: t.scope('c', () => t.conv3d(v.x!, 4, { kernel: 3 })) }) } },
+    }),
+  });
+  const m = trace(spec, {});
+  const k = compileEntry(m, m.entries[0]!).forward.kernels[0]!;
+  const all = (maxFlops: number) => slabs(k, 12, 1 << 30, 2, maxFlops);
+  assert.is(all(k.flops).length, 1);
+  for (const parts of [2, 3, 6, 100]) {
+    const list = all(k.flops / parts);
+    assert.is(list.length, Math.min(parts, 6));
+    assert.equal(
+      list.flatMap((s) => Array.from({ length: s.count }, (_, i) => s.first + i)),
+      Array.from({ length: 12 }, (_, i) => i),
+    );
+    assert.ok(list.every((s) => s.first % 2 === 0));
+  }
+});
 test.run();

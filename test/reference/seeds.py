@@ -10,13 +10,13 @@ import sys
 from dataclasses import replace
 
 from kinks import exposure, risk
-from swinunetr import TRAINED
+from swinunetr import KINKED
 
 FINALISTS = 3
 
 if __name__ == "__main__":
-    for config in TRAINED:
-        if not config.name.startswith(sys.argv[1]) or config.leaky_slope == 1:
+    for config in KINKED:
+        if not config.name.startswith(sys.argv[1]):
             continue
         sifted = sorted((risk(replace(config, seed=seed)), seed) for seed in range(1, int(sys.argv[2]) + 1))
         last = [(*exposure(replace(config, seed=seed)), seed, value) for value, seed in sifted[:FINALISTS]]
