@@ -4,7 +4,8 @@ import { memoryPicture } from './memory-picture.ts';
 import { STYLE, table, xml } from './page.ts';
 import { showBytes, showCount, showFlops } from './units.ts';
 
-type Port = Manifest['entries'][string]['inputs'][number];
+type Entry = Manifest['entries'][string];
+type Port = Entry['inputs'][number];
 
 export function inspectPage(m: Manifest, name: string): string {
   const count = m.parameters.reduce((n, p) => n + p.shape.reduce((a, b) => a * b, 1), 0);
@@ -19,13 +20,16 @@ export function inspectPage(m: Manifest, name: string): string {
     e.training ? showFlops(e.flops.grad) : '–',
     e.training ? xml(`${e.training.optimizer}, lr ${e.training.lr}`) : '–',
   ]);
-  const plans = Object.entries(m.entries).flatMap(([entry, e]) => [
-    `<h3>${xml(entry)}: inference</h3>`,
-    memoryPicture(e.memory.forward, arenaNames),
-    ...(e.memory.grad
-      ? [`<h3>${xml(entry)}: forward and backward</h3>`, memoryPicture(e.memory.grad, arenaNames)]
-      : []),
-  ]);
+  const plansOf = (entry: string, plans: Entry['memory'] | NonNullable<Entry['memory']['half']>, on: string) => [
+    `<h3>${xml(entry)}: inference${on}</h3>`,
+    memoryPicture(plans.forward, arenaNames),
+    ...(plans.grad ? [`<h3>${xml(entry)}: forward and backward${on}</h3>`, memoryPicture(plans.grad, arenaNames)] : []),
+  ];
+  const plans = Object.entries(m.entries).flatMap(([entry, e]) =>
+    e.memory.half
+      ? [...plansOf(entry, e.memory.half, ', WebGPU (f16)'), ...plansOf(entry, e.memory, ', WebAssembly (f32)')]
+      : plansOf(entry, e.memory, ''),
+  );
   const uses = new Uint32Array(m.kernels.length);
   for (const d of m.dispatches) uses[d.kernel]!++;
   const kernels = m.kernels

@@ -1,29 +1,20 @@
 // Build: a model's settings in, an artifact's files out. The same input gives the same bytes.
 import { typeOf } from '../dsl/graph.ts';
 import type { ModelSpec } from '../dsl/model.ts';
-import {
-  type Entry,
-  FORMAT,
-  type Manifest,
-  type MemoryPlan,
-  type Parameter,
-  type Port,
-  type Schedule,
-} from '../runtime/manifest.ts';
+import { FORMAT, type Manifest } from '../runtime/manifest.ts';
 import { packManifest } from '../runtime/manifest-pack.ts';
-import { allocation, arenaBytes, PARAM_STRIDE } from '../runtime/memory.ts';
-import { WASM_PAGE } from '../runtime/program.ts';
+import { allocation, arenaBytes } from '../runtime/memory.ts';
 import { bundleRuntime } from './bundle.ts';
-import { compileProgram, programEnd, programTable, type Sections, WasmEmitter } from './emit-wasm.ts';
+import { compileProgram, programEnd, programTable, WasmEmitter } from './emit-wasm.ts';
 import { WebGpuEmitter } from './emit-webgpu.ts';
-import { type Fitted, fitAll } from './fit.ts';
 import { sha256 } from './hash.ts';
-import { layOut, type PlannedProgram, placeParameters } from './layout.ts';
-import { type CompiledEntry, compileEntry, compileUpdate, type Log } from './pipeline.ts';
+import { layOut, placeParameters } from './layout.ts';
+import { compileEntry, type Log, type Options } from './pipeline.ts';
 import { print } from './print.ts';
-import type { Program } from './program.ts';
+import { type MemoryPromise, type PlannedSection, planSections, sectionsOf } from './sections.ts';
 import { resolveSettings, type SettingsOptions } from './settings.ts';
-import { type TracedModel, trace } from './trace.ts';
+import { emitEntry, entryTable, parameterTable } from './tables.ts';
+import { trace } from './trace.ts';
 
 export interface BuildOptions extends SettingsOptions {
   readonly entries?: readonly string[];
@@ -31,6 +22,8 @@ export interface BuildOptions extends SettingsOptions {
   readonly memory?: number;
   /** What the WebGPU plan may ask of an adapter, in bytes. Default: WebGPU's own defaults, 128 MiB and 256 MiB. */
   readonly limits?: { readonly maxStorageBufferBindingSize?: number; readonly maxBufferSize?: number };
+  /** f16: WebGPU programs store halves between kernels and scale the loss; the wasm ones stay f32. Default f32. */
+  readonly precision?: 'f32' | 'f16';
   /** Check the graph between passes (tests do). */
   readonly verify?: boolean;
   /** Default both; tests of one target leave the other out. */
@@ -60,10 +53,17 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
     return r;
   };
   const settings = resolveSettings(spec, options);
+  const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
   const model = await stage('trace', () => trace(spec, settings, options.entries));
-  const entries = await stage('compile', () => model.entries.map((e) => compileEntry(model, e, options)));
   const words = placeParameters(model).trainable / 4;
-  const sections = entries.flatMap((e) => programsOf(e, words, options));
+  const half = options.precision === 'f16' && targets.has('webgpu');
+  const single: Options = { ...options, precision: 'f32' };
+  const entries = await stage('compile', () => model.entries.map((e) => compileEntry(model, e, single)));
+  const halves = await stage('compile', () => (half ? model.entries.map((e) => compileEntry(model, e, options)) : []));
+  const sections = [
+    ...entries.flatMap((e) => sectionsOf(e, words, single, half ? 'wasm' : undefined)),
+    ...halves.flatMap((e) => sectionsOf(e, words, options, 'webgpu')),
+  ];
   const text = new TextEncoder();
   const rest = new Map<string, Uint8Array>();
   if (model.preprocess) rest.set('preprocess.json', text.encode(`${JSON.stringify(model.preprocess, null, 2)}\n`));
@@ -82,23 +82,30 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   const graphHash = sha256(text.encode(entries.map((e) => print(e.entry.outputs)).join('\n')));
 
   // What lies beside the arenas is known only when all is emitted: a plan without a promise tells it.
-  const plan = (promise?: MemoryPromise) => stage('plan', () => planAll(model, entries, sections, promise, options));
+  const fit = { maxArena: options.limits?.maxBufferSize ?? DEFAULT_BUFFER, verify: options.verify, log: options.log };
+  const plan = (promise?: MemoryPromise) => stage('plan', () => planSections(model, entries, sections, promise, fit));
   const easy = await plan();
   let made = await assemble(easy);
   if (options.memory !== undefined) {
-    const most = (m: Manifest): number => Math.max(...Object.values(m.memory.training));
-    let beside = most(made.manifest) - arenaBytes(made.manifest);
-    for (let over = most(made.manifest) - options.memory; over > 0; ) {
-      made = await assemble(await plan({ bytes: options.memory, beside, easy }));
-      over = most(made.manifest) - options.memory;
-      beside += Math.max(0, over);
+    const bytes = options.memory;
+    const { training } = made.manifest.memory;
+    const beside = {
+      webgpu: training.webgpu - arenaBytes(made.manifest, 'webgpu'),
+      wasm: training.wasm - arenaBytes(made.manifest, 'wasm'),
+    };
+    const over = (m: Manifest): number =>
+      (half ? m.memory.training.webgpu : Math.max(...Object.values(m.memory.training))) - bytes;
+    for (let missed = over(made.manifest); missed > 0; ) {
+      made = await assemble(await plan({ bytes, beside, easy }));
+      missed = over(made.manifest);
+      beside.webgpu += Math.max(0, missed);
+      beside.wasm += Math.max(0, missed);
     }
   }
   return { ...made, ms };
 
-  async function assemble(programs: readonly Planned[]): Promise<Omit<Built, 'ms'>> {
+  async function assemble(programs: readonly PlannedSection[]): Promise<Omit<Built, 'ms'>> {
     const layout = layOut(model, entries, programs);
-    const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
     const webgpu = new WebGpuEmitter({
       maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING,
     });
@@ -130,10 +137,11 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
       format: FORMAT,
       generator: 't3dc 0.1.0',
       model: { name: model.name, settings: model.settings, dialects: spec.dialects ?? [] },
+      precision: half ? 'f16' : 'f32',
       graphHash,
       ...parts,
       requires: {
-        maxBufferSize: Math.max(...layout.arenas.map((a) => a.bytes)),
+        maxBufferSize: Math.max(...layout.arenas.map((a) => (a.target === 'wasm' ? 0 : a.bytes))),
         maxStorageBufferBindingSize: webgpu.largestBinding,
         maxStorageBuffersPerShaderStage: 8,
       },
@@ -152,153 +160,4 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
     files.set('manifest.json', text.encode(`${JSON.stringify(packManifest(manifest))}\n`));
     return { manifest, files };
   }
-}
-
-interface Unplanned {
-  readonly entry: string;
-  readonly kind: PlannedProgram['kind'];
-  readonly program: Program;
-}
-type Planned = PlannedProgram & { readonly entry: string };
-
-function programsOf(e: CompiledEntry, words: number, o: BuildOptions): Unplanned[] {
-  const entry = e.entry.name;
-  const list: Unplanned[] = [{ entry, kind: 'forward', program: e.forward }];
-  if (e.grad) list.push({ entry, kind: 'grad', program: e.grad });
-  if (e.grad && e.entry.optimizer) list.push({ entry, kind: 'update', program: compileUpdate(e.entry, words, o) });
-  return list;
-}
-
-interface MemoryPromise {
-  readonly bytes: number;
-  /** Bytes of what is no arena in the easy plan. */
-  readonly beside: number;
-  readonly easy: readonly Planned[];
-}
-
-/** Recomputation and places for all programs, inside a promise where one is given. */
-function planAll(
-  model: TracedModel,
-  entries: readonly CompiledEntry[],
-  sections: readonly Unplanned[],
-  promise: MemoryPromise | undefined,
-  o: BuildOptions,
-): Planned[] {
-  const planned = (fitted: readonly Fitted[]): Planned[] => sections.map((s, i) => ({ ...s, ...fitted[i]! }));
-  return planned(
-    fitAll(
-      sections.map((s) => s.program),
-      promise?.bytes,
-      (fitted) => {
-        const arenas = arenaBytes({ arenas: layOut(model, entries, planned(fitted)).arenas });
-        // Kernels that run again have parameter blocks (a few where they are cut into slabs) and a place in the program's
-        // table, and WebAssembly's memory comes in pages.
-        const more = fitted.reduce(
-          (n, f, i) => n + Math.max(0, f.program.kernels.length - promise!.easy[i]!.program.kernels.length),
-          0,
-        );
-        return promise!.beside + arenas + (more > 0 ? 4 * PARAM_STRIDE * more + WASM_PAGE : 0);
-      },
-      { maxArena: o.limits?.maxBufferSize ?? DEFAULT_BUFFER, verify: o.verify, log: o.log },
-    ),
-  );
-}
-
-function emitEntry(
-  e: CompiledEntry,
-  programs: readonly Planned[],
-  layout: ReturnType<typeof layOut>,
-  webgpu: WebGpuEmitter | null,
-  wasm: WasmEmitter | null,
-): Sections {
-  const of = (kind: PlannedProgram['kind']) => {
-    const p = programs.find((x) => x.entry === e.entry.name && x.kind === kind);
-    if (!p) return null;
-    const place = (t: Parameters<typeof layout.place>[3]) => layout.place(e.entry.name, kind, p.plan, t);
-    // parameters are bound read-only where nothing writes them
-    const readOnly = new Set(
-      kind === 'update' ? [] : p.program.tensors.filter((t) => t.home.kind === 'parameter').map((t) => t.id),
-    );
-    return {
-      wasm: wasm?.program(p.program, place) ?? null,
-      webgpu: webgpu?.program(p.program, readOnly, place) ?? null,
-    };
-  };
-  const [forward, grad, update] = [of('forward')!, of('grad'), of('update')];
-  return {
-    wasm: { forward: forward.wasm, grad: grad?.wasm ?? null, update: update?.wasm ?? null },
-    webgpu: { forward: forward.webgpu, grad: grad?.webgpu ?? null, update: update?.webgpu ?? null },
-  };
-}
-
-function parameterTable(m: TracedModel, places: ReadonlyMap<string, Parameter['place']>): Parameter[] {
-  return [...m.parameters.values()].map(({ info }) => ({
-    name: info.name,
-    shape: info.axes.map((a) => a.size),
-    permutation: info.permutation,
-    init: info.init,
-    trainable: info.trainable,
-    place: places.get(info.name)!,
-  }));
-}
-
-function entryTable(
-  m: TracedModel,
-  e: CompiledEntry,
-  index: number,
-  programs: readonly Planned[],
-  layout: ReturnType<typeof layOut>,
-): Entry {
-  const port = (name: string, key: string, type: ReturnType<typeof typeOf>): Port => ({
-    name,
-    axes: type.axes.map((a) => a.name),
-    shape: type.axes.map((a) => a.size),
-    dtype: type.dtype,
-    place: layout.port(e.entry.name, key),
-  });
-  const find = (kind: PlannedProgram['kind']): Planned | undefined =>
-    programs.find((p) => p.entry === e.entry.name && p.kind === kind);
-  const memory = (p: Planned | undefined, kind: PlannedProgram['kind']): MemoryPlan | null =>
-    p
-      ? {
-          peak: p.plan.peak,
-          allocated: p.plan.arenas.reduce((s, b) => s + b, 0),
-          tensors: p.plan.live.map((l) => {
-            const place = layout.place(e.entry.name, kind, p.plan, l.tensor);
-            return {
-              label: l.tensor.label,
-              bytes: l.bytes,
-              first: l.first,
-              last: l.last,
-              arena: place.arena,
-              offset: place.offset,
-            };
-          }),
-          ops: p.program.kernels.map((k) => k.name),
-          again: p.again && { ...p.again, without: p.again.without.map((b) => Math.round(b / 1024)) },
-        }
-      : null;
-  const flops = (p: Planned | undefined): number => p?.program.kernels.reduce((s, k) => s + k.flops, 0) ?? 0;
-  const names = [...m.parameters.keys()];
-  const opt = e.entry.optimizer;
-  const s = e.entry.schedule;
-  const schedule: Schedule = { kind: s.kind, warmup: s.warmup ?? 0, total: s.total ?? 0, power: s.power ?? 1 };
-  return {
-    index,
-    inputs: e.entry.inputs.map((i) => port(i.name, i.name, i.type)),
-    outputs: Object.entries(e.entry.outputs).map(([n, v]) => port(n, `out:${n}`, typeOf(v))),
-    loss: e.entry.loss,
-    parameters: e.uses.map((n) => names.indexOf(n)),
-    training: opt
-      ? {
-          optimizer: opt.name,
-          states: opt.states.map((n) => ({ name: n, arena: layout.states.get(n)! })),
-          lr: opt.lr,
-          schedule,
-          settings: opt.settings,
-        }
-      : null,
-    memory: { forward: memory(find('forward'), 'forward')!, grad: memory(find('grad'), 'grad') },
-    flops: { forward: flops(find('forward')), grad: flops(find('grad')) },
-  };
 }

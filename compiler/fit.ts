@@ -67,18 +67,18 @@ function attempt(program: Program, limits: Parameters<typeof recompute>[1], o: F
 /**
  * Fits all programs of an artifact into a promise.
  * @param total bytes of everything that a session allocates with these plans
- * @throws ModelError `plan-memory` with the smallest budget that fits
+ * @throws ModelError `plan-memory` with the smallest budget that fits; where the promise is not strict, the smallest plans
  */
 export function fitAll(
   programs: readonly Program[],
-  promise: number | undefined,
+  promise: { readonly bytes: number; readonly strict: boolean } | undefined,
   total: (fitted: readonly Fitted[]) => number,
   o: FitOptions,
 ): Fitted[] {
   let now = programs.map((p) => fit(p, o));
   if (promise === undefined) return now;
   for (let n = 0; n < ATTEMPTS; n++) {
-    const over = total(now) - promise;
+    const over = total(now) - promise.bytes;
     if (over <= 0) return now;
     // Sections use the same memory one after the other: all that are larger must come down.
     const target = Math.max(...now.map((f) => allocated(f.plan))) - over;
@@ -86,12 +86,13 @@ export function fitAll(
     if (next.some((f) => f === null)) break;
     now = next as Fitted[];
   }
-  const least = total(programs.map((p) => fitSmallest(p, o)));
-  if (least <= promise) return programs.map((p) => fitSmallest(p, o));
+  const smallest = programs.map((p) => fitSmallest(p, o));
+  const least = total(smallest);
+  if (least <= promise.bytes || !promise.strict) return smallest;
   const easy = total(programs.map((p) => fit(p, o)));
   const show = (bytes: number): string => `${bytes} bytes (${(bytes / 2 ** 30).toFixed(2)} GiB)`;
   throw new ModelError(
     'plan-memory',
-    `--memory allows ${show(promise)}; the smallest plan needs ${show(least)}, the one without a promise ${show(easy)}\n  fix: allow at least ${least} bytes, build fewer entries (--entries), or a smaller --size or --batch`,
+    `--memory allows ${show(promise.bytes)}; the smallest plan needs ${show(least)}, the one without a promise ${show(easy)}\n  fix: allow at least ${least} bytes, build fewer entries (--entries), or a smaller --size or --batch`,
   );
 }

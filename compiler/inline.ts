@@ -8,8 +8,8 @@ import { type BinaryOp, type DType, numel, show } from '../dsl/types.ts';
 import { type Expr, lit, when, zero } from '../kernels/expr.ts';
 import type { Buf, LoopVar } from '../kernels/ir.ts';
 
-/** Where a stored value lives: the id of its tensor in the program, or null when it is not stored. */
-export type Storage = (v: Value) => { tensor: number; label: string } | null;
+/** Where a stored value lives, or null when it is not stored. The tensor may be f16 where the value is f32. */
+export type Storage = (v: Value) => { tensor: number; label: string; dtype: DType } | null;
 
 /** Collects a kernel's buffers while its expressions are built. */
 export class Inliner {
@@ -53,8 +53,10 @@ export class Inliner {
     }
     const stored = this.storage(v);
     if (stored) {
-      const buf = this.buf(stored.tensor, { type: t, label: stored.label }, 'read');
-      return { k: 'load', buf, index: linear(coords, dims), dtype: t.dtype };
+      const type = { ...t, dtype: stored.dtype };
+      const buf = this.buf(stored.tensor, { type, label: stored.label }, 'read');
+      const load: Expr = { k: 'load', buf, index: linear(coords, dims), dtype: type.dtype };
+      return type.dtype === t.dtype ? load : { k: 'cast', a: load, dtype: t.dtype };
     }
     const n = v.node;
     switch (n.op) {
@@ -82,8 +84,10 @@ export class Inliner {
         const tt = typeOf(table);
         const rest = tt.axes.slice(1).map((a) => a.size);
         const row = this.at(table, [int(0), ...coords.slice(ti)]);
-        if (row.k !== 'load') throw new Error('gather: the table must be stored');
-        return { ...row, at: { expr: this.at(index, coords.slice(0, ti)), stride: rest.reduce((p, s) => p * s, 1) } };
+        const at = { expr: this.at(index, coords.slice(0, ti)), stride: rest.reduce((p, s) => p * s, 1) };
+        if (row.k === 'load') return { ...row, at };
+        if (row.k === 'cast' && row.a.k === 'load') return { ...row, a: { ...row.a, at } };
+        throw new Error('gather: the table must be stored');
       }
       default:
         throw new Error(`inline: ${n.op} is not stored and cannot be computed inside another kernel (${n.region})`);

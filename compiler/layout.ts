@@ -4,6 +4,7 @@ import { byteLength } from '../dsl/types.ts';
 import type { Arena, Place } from '../runtime/manifest.ts';
 import type { Fitted } from './fit.ts';
 import { align } from './lifetimes.ts';
+import { SCALER, SCALER_TYPE } from './loss-scale.ts';
 import { type CompiledEntry, ROW } from './pipeline.ts';
 import type { Plan } from './plan.ts';
 import type { Program, ProgramTensor } from './program.ts';
@@ -15,6 +16,8 @@ export interface PlannedProgram {
   readonly program: Program;
   readonly plan: Plan;
   readonly again: Fitted['again'];
+  /** Of one target alone, where the targets' programs differ. */
+  readonly target?: 'webgpu' | 'wasm';
   readonly kind: 'forward' | 'grad' | 'update';
 }
 
@@ -24,7 +27,7 @@ export interface Layout {
   readonly states: ReadonlyMap<string, number>;
   /** Place of a port, by entry and name (outputs as `out:NAME`). */
   port(entry: string, name: string): Place;
-  place(entry: string, kind: PlannedProgram['kind'], plan: Plan, t: ProgramTensor): Place;
+  place(entry: string, p: PlannedProgram, t: ProgramTensor): Place;
 }
 
 /** Offsets of the parameters in their arenas, and the arenas' size in f32 words (a multiple of ROW). */
@@ -48,7 +51,7 @@ export function placeParameters(m: TracedModel): {
 export function layOut(
   m: TracedModel,
   entries: readonly CompiledEntry[],
-  plans: readonly { entry: string; kind: PlannedProgram['kind']; plan: Plan }[],
+  plans: readonly (PlannedProgram & { entry: string })[],
 ): Layout {
   const { places, trainable, frozen } = placeParameters(m);
   const arenas: Arena[] = [];
@@ -71,6 +74,18 @@ export function layOut(
     for (const s of e.entry.optimizer?.states ?? [])
       if (!states.has(s)) states.set(s, add({ name: s, role: 'state', bytes: trainable, sections: ['update'] }));
 
+  const half = plans.some((p) => p.target === 'webgpu');
+  const scaler =
+    half && training
+      ? add({
+          name: SCALER,
+          role: 'scalars',
+          bytes: byteLength(SCALER_TYPE),
+          sections: ['grad', 'update'],
+          target: 'webgpu',
+        })
+      : -1;
+
   // every entry's ports start at the same place: entries run one at a time
   const ports = new Map<string, Place>();
   let io = UNIT;
@@ -88,16 +103,19 @@ export function layOut(
   add({ name: 'io', role: 'activations', bytes: io, sections: ['forward', 'grad'] });
 
   const firstArena = new Map<string, number>();
-  for (const kind of everywhere) {
-    const mine = plans.filter((p) => p.kind === kind);
+  const scratch = (p: PlannedProgram): string => (p.target === 'webgpu' ? `${p.kind}.f16` : p.kind);
+  for (const name of new Set(plans.map(scratch))) {
+    const mine = plans.filter((p) => scratch(p) === name);
+    const { kind, target } = mine[0]!;
     const count = Math.max(0, ...mine.map((p) => p.plan.arenas.length));
-    firstArena.set(kind, arenas.length);
+    firstArena.set(name, arenas.length);
     for (let i = 0; i < count; i++)
       add({
-        name: `${kind}.${i}`,
+        name: `${name}.${i}`,
         role: 'activations',
         bytes: Math.max(...mine.map((p) => p.plan.arenas[i] ?? 0)),
         sections: [kind],
+        ...(target ? { target } : {}),
       });
   }
 
@@ -116,12 +134,16 @@ export function layOut(
     parameters: new Map([...places.keys()].map((n) => [n, parameterPlace(n)])),
     states,
     port,
-    place(entry, kind, plan, t) {
+    place(entry, program, t) {
       const h = t.home;
       switch (h.kind) {
         case 'temp': {
-          const p = plan.places.get(t.id)!;
-          return { arena: firstArena.get(kind)! + p.arena, offset: p.offset / UNIT, bytes: byteLength(t.type) };
+          const p = program.plan.places.get(t.id)!;
+          return {
+            arena: firstArena.get(scratch(program))! + p.arena,
+            offset: p.offset / UNIT,
+            bytes: byteLength(t.type),
+          };
         }
         case 'port':
           return port(entry, h.name);
@@ -130,6 +152,7 @@ export function layOut(
         case 'gradient':
           return { ...parameterPlace(h.name), arena: gradients };
         case 'arena':
+          if (h.name === SCALER) return { arena: scaler, offset: 0, bytes: byteLength(SCALER_TYPE) };
           return whole(
             h.name === 'parameters'
               ? parameters

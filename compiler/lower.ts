@@ -4,7 +4,7 @@ import { type Node, typeOf, type Value } from '../dsl/graph.ts';
 import { div, type Int, key, linear, rem, unlinear, variable } from '../dsl/int.ts';
 import type { AttentionAttrs } from '../dsl/ops/attention.ts';
 import { operands as attentionOperands } from '../dsl/ops/attention.ts';
-import { numel, type TensorType } from '../dsl/types.ts';
+import { type DType, numel, type TensorType } from '../dsl/types.ts';
 import { type Expr, zero } from '../kernels/expr.ts';
 import type { AttentionShape, Kernel, LoopVar, Store } from '../kernels/ir.ts';
 import { contractKernel } from './contract.ts';
@@ -17,6 +17,10 @@ export interface Root {
   readonly target: ProgramTensor;
 }
 
+/** The dtype in which a value is stored. */
+export type Precision = (v: Value, fusion: Fusion) => DType;
+const keep: Precision = (v) => typeOf(v).dtype;
+
 /** Partial sums of an attention's bias gradient: windows are summed in this many groups, then the groups. */
 const BIAS_PARTS = 8;
 
@@ -27,11 +31,13 @@ export class Lowering {
   private readonly table: TensorTable;
   private readonly leaf: (n: Node) => ProgramTensor;
   private readonly fusion: Fusion;
+  private readonly stores: Precision;
 
-  constructor(table: TensorTable, fusion: Fusion, leaf: (n: Node) => ProgramTensor) {
+  constructor(table: TensorTable, fusion: Fusion, leaf: (n: Node) => ProgramTensor, stores: Precision = keep) {
     this.table = table;
     this.fusion = fusion;
     this.leaf = leaf;
+    this.stores = stores;
   }
 
   /** Kernels for everything the roots need; each root ends in its target. */
@@ -68,10 +74,10 @@ export class Lowering {
   private readonly storage: Storage = (v) => {
     if (isLeaf(v.node)) {
       const t = this.leaf(v.node);
-      return { tensor: t.id, label: t.label };
+      return { tensor: t.id, label: t.label, dtype: t.type.dtype };
     }
     const t = this.places.get(valueKey(v));
-    return t && this.written.has(t.id) ? { tensor: t.id, label: t.label } : null;
+    return t && this.written.has(t.id) ? { tensor: t.id, label: t.label, dtype: t.type.dtype } : null;
   };
   private readonly written = new Set<number>();
 
@@ -80,7 +86,7 @@ export class Lowering {
     const k = valueKey(v);
     const known = this.places.get(k);
     if (known) return known;
-    const t = this.table.temp(typeOf(v), shortRegion(v.node));
+    const t = this.table.temp({ ...typeOf(v), dtype: this.stores(v, this.fusion) }, shortRegion(v.node));
     this.places.set(k, t);
     return t;
   }
@@ -109,16 +115,21 @@ export class Lowering {
     );
     const { coords, vars } = axisVars(v);
     const value = inl.at(v, coords);
-    const buf = inl.buf(target.id, { type: typeOf(v), label: target.label }, 'write');
+    const store = this.store(inl, target, v, value);
     this.push({
       ...this.base(v.node),
       kind: 'map',
       bufs: inl.bufs,
       vars,
-      stores: [{ buf, value }],
+      stores: [store],
       flops: numel(typeOf(v)) * cost(value),
     });
     this.written.add(target.id);
+  }
+
+  /** A stored value once more, into another tensor. */
+  copy(root: Root): void {
+    this.elementwise(root.value, root.target, true);
   }
 
   /** Several values over the same elements written by one kernel, in place where they read what they write. */
@@ -126,10 +137,7 @@ export class Lowering {
     const inl = new Inliner(this.storage);
     const { coords, vars } = axisVars(roots[0]!.value);
     const values = roots.map((r) => inl.at(r.value, coords));
-    const stores: Store[] = roots.map((r, i) => ({
-      buf: inl.buf(r.target.id, { type: typeOf(r.value), label: r.target.label }, 'write'),
-      value: values[i]!,
-    }));
+    const stores = roots.map((r, i) => this.store(inl, r.target, r.value, values[i]!));
     const n = roots[0]!.value.node;
     this.push({
       ...this.base(n),
@@ -174,8 +182,16 @@ export class Lowering {
     const lastDims = typeOf(out).axes.map((a) => a.size);
     const value = last === n ? inl.at(out, coords) : inl.at(out, unlinear(at, lastDims));
     inl.acc = null;
-    const buf = inl.buf(target.id, { type: typeOf(out), label: target.label }, 'write');
-    return [{ buf, value }];
+    return [this.store(inl, target, out, value)];
+  }
+
+  /** Writes a value to its tensor, as f16 where the tensor is. An adjoint that is too large for it becomes infinite, so that
+   *  the step is skipped; a value of the forward pass is clamped. */
+  private store(inl: Inliner, target: ProgramTensor, v: Value, value: Expr): Store {
+    const type = { ...typeOf(v), dtype: target.type.dtype };
+    const buf = inl.buf(target.id, { type, label: target.label }, 'write');
+    if (type.dtype === typeOf(v).dtype) return { buf, value };
+    return { buf, value: { k: 'cast', a: value, dtype: type.dtype, overflow: /\.grad\b/.test(v.node.region) } };
   }
 
   private contract(n: Node, last: Node): void {

@@ -5,13 +5,15 @@ import { arena } from '../dsl/ops/leaf.ts';
 import { map } from '../dsl/ops/map.ts';
 import { expandAs } from '../dsl/ops/view.ts';
 import { clipFactor } from '../dsl/optim.ts';
-import { stepScalar, Tensor } from '../dsl/tensor.ts';
+import { constant, stepScalar, Tensor } from '../dsl/tensor.ts';
 import type { TensorType } from '../dsl/types.ts';
 import { differentiate } from './differentiate.ts';
 import { beneath, fuse } from './fuse.ts';
 import { peakOf } from './lifetimes.ts';
+import { allFinite, lossScale, nextScaler, SCALER, SCALER_TYPE, scaledStep } from './loss-scale.ts';
 import { Lowering, type Root } from './lower.ts';
 import { order } from './order.ts';
+import { halfStorage } from './precision.ts';
 import { print } from './print.ts';
 import { type Program, TensorTable } from './program.ts';
 import { simplify } from './simplify.ts';
@@ -47,6 +49,8 @@ export interface Options {
   /** Check every graph between passes. */
   readonly verify?: boolean;
   readonly log?: Log;
+  /** f16: values go from kernel to kernel as halves, and losses are scaled (loss-scale.ts). Default f32. */
+  readonly precision?: 'f32' | 'f16';
 }
 
 function runPasses(what: string, roots: readonly Value[], o: Options): Value[] {
@@ -69,7 +73,7 @@ function lowerRoots(name: string, table: TensorTable, roots: readonly Root[], o:
   ).map(beneath);
   const fusion = fuse(values);
   o.log?.(`${name}: fuse`, fusion.notes);
-  const lowering = new Lowering(table, fusion, leafTensor(table));
+  const lowering = new Lowering(table, fusion, leafTensor(table), o.precision === 'f16' ? halfStorage : undefined);
   const program = lowering.run(
     name,
     roots.map((r, i) => ({ value: values[i]!, target: r.target })),
@@ -106,9 +110,11 @@ export function compileEntry(m: TracedModel, entry: TracedEntry, o: Options = {}
   if (!entry.loss) return { entry, table, forward, grad: null, uses };
 
   const trainable = uses.filter((n) => m.parameters.get(n)!.info.trainable);
+  const half = o.precision === 'f16';
   const grads = differentiate(
     entry.outputs[entry.loss]!,
     trainable.map((n) => m.parameters.get(n)!.value),
+    half ? lossScale().value : undefined,
   );
   const gradTable = new TensorTable();
   for (const i of entry.inputs) gradTable.at({ kind: 'port', name: i.name }, i.type);
@@ -119,11 +125,18 @@ export function compileEntry(m: TracedModel, entry: TracedEntry, o: Options = {}
   trainable.forEach((name, i) => {
     const g = grads[i];
     const type = typeOf(m.parameters.get(name)!.value);
-    if (g) roots.push({ value: accumulated(name, g, type), target: gradTable.at({ kind: 'gradient', name }, type) });
+    if (g)
+      roots.push({
+        value: accumulated(name, half ? unscaled(g, type) : g, type),
+        target: gradTable.at({ kind: 'gradient', name }, type),
+      });
   });
   const grad = lowerRoots(`${entry.name}.grad`, gradTable, roots, o);
   return { entry, table, forward, grad, uses };
 }
+
+const unscaled = (g: Value, type: TensorType): Value =>
+  make(map, [g, expandAs(constant(1).div(lossScale()).value, type)], { fn: 'mul' });
 
 /** The first microstep writes a gradient, later ones add to it. */
 function accumulated(name: string, g: Value, type: TensorType): Value {
@@ -149,26 +162,33 @@ export function compileUpdate(entry: TracedEntry, elements: number, o: Options =
   const opt = entry.optimizer!;
   const p = flat('parameters');
   let g = flat('gradients').div(stepScalar('accumulation'));
+  const half = o.precision === 'f16';
+  const finite = half ? allFinite(g) : null;
   if (entry.clip !== null) g = g.mul(clipFactor(g.mul(g).sum('row x'), entry.clip));
   const states = Object.fromEntries(opt.states.map((s) => [s, flat(`state.${s}`)]));
-  const next = opt.update(p, g, states, { lr: stepScalar('lr'), t: stepScalar('t') });
+  const next = opt.update(p, g, states, { lr: stepScalar('lr'), t: half ? scaledStep() : stepScalar('t') });
   const target = (name: string) => table.at({ kind: 'arena', name }, type);
+  /** Where a gradient is not finite all stays as it was. */
+  const guarded = (value: Tensor, old: Tensor): Value => (finite ? finite.where(value, old) : value).value;
   const named: [string, Value][] = [
-    ['parameters', next.p.value],
-    ...Object.entries(next.states).map(([s, t]): [string, Value] => [`state.${s}`, t.value]),
+    ['parameters', guarded(next.p, p)],
+    ...Object.entries(next.states).map(([s, t]): [string, Value] => [`state.${s}`, guarded(t, states[s]!)]),
   ];
   const values = runPasses(
     `${entry.name}.update`,
-    named.map(([, v]) => v),
+    [...named.map(([, v]) => v), ...(finite ? [nextScaler(finite)] : [])],
     o,
   );
-  const fusion = fuse(values.flatMap((v) => reductionsUnder(v)));
+  const scaler = values[named.length];
+  // The scaler's next contents are computed before the update reads the old ones, and stored after it.
+  const fusion = fuse([...values.flatMap((v) => reductionsUnder(v)), ...(scaler ? [scaler] : [])]);
   const lowering = new Lowering(table, fusion, leafTensor(table));
   const program = lowering.run(`${entry.name}.update`, []);
   lowering.together(
     `${opt.name}.update`,
     named.map(([name], i) => ({ value: values[i]!, target: target(name) })),
   );
+  if (scaler) lowering.copy({ value: scaler, target: table.at({ kind: 'arena', name: SCALER }, SCALER_TYPE) });
   return program;
 }
 

@@ -73,10 +73,14 @@ export const STEP_WORDS = 16;
 /** The largest f16. */
 export const HALF_MAX = 65504;
 
-/** x as f16 keeps it: to nearest, ties to even, clamped to ±HALF_MAX; NaN stays. */
-export function roundToHalf(x: number): number {
+/** x as f16 keeps it: to nearest, ties to even; NaN stays. Beyond ±HALF_MAX it is clamped, or (`overflow`) becomes infinite,
+ *  from halfway to where the next number would be. */
+export function roundToHalf(x: number, overflow = false): number {
   const a = Math.abs(x);
-  if (!(a < HALF_MAX)) return Number.isNaN(x) ? x : Math.sign(x) * HALF_MAX;
+  if (!(a < HALF_MAX)) {
+    if (Number.isNaN(x)) return x;
+    return Math.sign(x) * (overflow && a >= HALF_MAX + 16 ? Number.POSITIVE_INFINITY : HALF_MAX);
+  }
   let exponent = Math.max(-14, Math.floor(Math.log2(a || 1)));
   if (2 ** (exponent + 1) <= a) exponent++;
   // Below 2^-14 the steps stay 2^-24.

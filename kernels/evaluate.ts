@@ -93,7 +93,7 @@ export function evalExpr(e: Expr, env: Env, ctx: Context): number {
     case 'cast': {
       const v = sub(e.a);
       if (e.dtype === 'bool') return v !== 0 ? 1 : 0;
-      if (e.dtype === 'f16') return roundToHalf(v);
+      if (e.dtype === 'f16') return roundToHalf(v, e.overflow);
       if (e.dtype === 'i32') return e.a.dtype === 'f32' ? clampTrunc(v, -(2 ** 31), 2 ** 31 - 1) : v | 0;
       if (e.dtype === 'u32') return e.a.dtype === 'f32' ? clampTrunc(v, 0, 2 ** 32 - 1) : v >>> 0;
       return v;

@@ -20,7 +20,8 @@ export type Expr =
   | { readonly k: 'un'; readonly op: UnaryOp; readonly a: Expr; readonly dtype: DType }
   | { readonly k: 'bin'; readonly op: BinaryOp; readonly a: Expr; readonly b: Expr; readonly dtype: DType }
   | { readonly k: 'select'; readonly c: Expr; readonly a: Expr; readonly b: Expr; readonly dtype: DType }
-  | { readonly k: 'cast'; readonly a: Expr; readonly dtype: DType }
+  /** To f16 values are clamped; with `overflow` what is too large becomes infinite, so that it is seen. */
+  | { readonly k: 'cast'; readonly a: Expr; readonly dtype: DType; readonly overflow?: boolean }
   /** Bounds decide: all conditions hold ? then : else. The branch not taken is not evaluated (its addresses may be invalid). */
   | {
       readonly k: 'if';
@@ -143,7 +144,7 @@ export function exprKey(e: Expr): string {
     case 'select':
       return `sel(${exprKey(e.c)},${exprKey(e.a)},${exprKey(e.b)})`;
     case 'cast':
-      return `${e.dtype}(${exprKey(e.a)})`;
+      return `${e.dtype}${e.overflow ? '!' : ''}(${exprKey(e.a)})`;
     case 'if':
       return `if(${e.conds.map((c) => `${c.lo}<=${intKey(c.e)}<${c.hi}`).join('&')},${exprKey(e.then)},${exprKey(e.else)})`;
     case 'index':

@@ -10,12 +10,16 @@ export interface ArenaUse {
   readonly shared: readonly (readonly number[])[];
 }
 
-export function arenaUse(manifest: Pick<Manifest, 'arenas'>, sections: ReadonlySet<SectionKind>): ArenaUse {
+export function arenaUse(
+  manifest: Pick<Manifest, 'arenas'>,
+  sections: ReadonlySet<SectionKind>,
+  target: 'webgpu' | 'wasm',
+): ArenaUse {
   const kept: number[] = [];
   const shared = new Map<SectionKind, number[]>();
   manifest.arenas.forEach((a, i) => {
     const used = a.role === 'parameters' || a.role === 'constants' || a.sections.some((s) => sections.has(s));
-    if (!used) return;
+    if (!used || (a.target !== undefined && a.target !== target)) return;
     const only = a.sections[0];
     if (a.role === 'activations' && a.sections.length === 1 && only) shared.set(only, [...(shared.get(only) ?? []), i]);
     else kept.push(i);

@@ -12,7 +12,7 @@ export function fromHalf(h: number): number {
 const word = new Uint32Array(1);
 const float = new Float32Array(word.buffer);
 
-/** To nearest, ties to even, clamped to ±65504; NaN stays one. The kernels' conversion, bit by bit (kernels/assembly/half.ts). */
+/** To nearest, ties to even, clamped to ±65504; NaN stays one. As a cast in a kernel, bit by bit (kernels/assembly/half.ts). */
 export function toHalf(x: number): number {
   float[0] = x;
   const bits = word[0]!;

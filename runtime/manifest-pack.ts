@@ -11,8 +11,12 @@ interface PackedPlan extends Omit<MemoryPlan, 'tensors' | 'ops'> {
   readonly tensors: readonly PackedTensor[];
   readonly ops: readonly Name[];
 }
+interface PackedMemory {
+  readonly forward: PackedPlan;
+  readonly grad: PackedPlan | null;
+}
 interface PackedEntry extends Omit<Entry, 'memory'> {
-  readonly memory: { readonly forward: PackedPlan; readonly grad: PackedPlan | null };
+  readonly memory: PackedMemory & { readonly half: PackedMemory | null };
 }
 /** [name, region, kind, flops, bytes, 1 if it reads the step block, a letter per storage binding (r read, w read and write),
  *  variants] */
@@ -43,9 +47,13 @@ export function packManifest(m: Manifest): PackedManifest {
     tensors: p.tensors.map((t) => [name(t.label), t.bytes, t.first, t.last, t.arena, t.offset]),
     ops: p.ops.map(name),
   });
+  const both = (p: { forward: MemoryPlan; grad: MemoryPlan | null }): PackedMemory => ({
+    forward: plan(p.forward),
+    grad: p.grad && plan(p.grad),
+  });
   const entry = (e: Entry): PackedEntry => ({
     ...e,
-    memory: { forward: plan(e.memory.forward), grad: e.memory.grad && plan(e.memory.grad) },
+    memory: { ...both(e.memory), half: e.memory.half && both(e.memory.half) },
   });
   return {
     ...m,
@@ -88,9 +96,13 @@ export function unpackManifest({ strings, ...m }: PackedManifest): Manifest {
     })),
     ops: p.ops.map(name),
   });
+  const both = (p: PackedMemory): { forward: MemoryPlan; grad: MemoryPlan | null } => ({
+    forward: plan(p.forward),
+    grad: p.grad && plan(p.grad),
+  });
   const entry = (e: PackedEntry): Entry => ({
     ...e,
-    memory: { forward: plan(e.memory.forward), grad: e.memory.grad && plan(e.memory.grad) },
+    memory: { ...both(e.memory), half: e.memory.half && both(e.memory.half) },
   });
   const dispatch = ([kernel, label, bindings, params, grids]: PackedDispatch): Dispatch => ({
     kernel,

@@ -23,6 +23,8 @@ export interface Manifest {
     /** Other projects' names of the parameters. */
     readonly dialects: readonly Dialect[];
   };
+  /** What the WebGPU programs store between kernels; the wasm ones are f32. */
+  readonly precision: 'f32' | 'f16';
   /** SHA-256 of the printed graph. */
   readonly graphHash: string;
   readonly parameters: readonly Parameter[];
@@ -66,6 +68,8 @@ export type ArenaRole =
   /** One per optimiser state tensor family (m, v, momentum). */
   | 'state'
   | 'constants'
+  /** Scalars that kernels keep from step to step: the loss scale. */
+  | 'scalars'
   /** Inputs, outputs and everything transient. */
   | 'activations';
 
@@ -75,6 +79,8 @@ export interface Arena {
   readonly bytes: number;
   /** Entries whose programs use it; an arena only training uses is not allocated for inference. */
   readonly sections: readonly ('forward' | 'grad' | 'update')[];
+  /** Where the targets' programs differ (f16): whose it is. */
+  readonly target?: 'webgpu' | 'wasm';
   /** For role `constants`: the initial contents' file in the artifact (little-endian), if any. */
   readonly file?: string;
 }
@@ -127,7 +133,12 @@ export interface Entry {
   /** Parameters this entry reads, by index. */
   readonly parameters: readonly number[];
   readonly training: Training | null;
-  readonly memory: { readonly forward: MemoryPlan; readonly grad: MemoryPlan | null };
+  readonly memory: {
+    readonly forward: MemoryPlan;
+    readonly grad: MemoryPlan | null;
+    /** The WebGPU programs' own plans where they store f16. */
+    readonly half: { readonly forward: MemoryPlan; readonly grad: MemoryPlan | null } | null;
+  };
   readonly flops: { readonly forward: number; readonly grad: number };
 }
 

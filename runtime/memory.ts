@@ -27,12 +27,17 @@ export function sharedSlots(manifest: Pick<Manifest, 'arenas'>, shared: readonly
   return slots;
 }
 
-/** Bytes of arenas on WebGPU. */
+/** Bytes of a target's arenas. */
 export function arenaBytes(
   manifest: Pick<Manifest, 'arenas'>,
+  target: 'webgpu' | 'wasm',
   sections: ReadonlySet<SectionKind> = ALL_SECTIONS,
 ): number {
-  const { kept, shared } = arenaUse(manifest, sections);
+  const { kept, shared } = arenaUse(manifest, sections, target);
+  if (target === 'wasm') {
+    const sum = (list: readonly number[]): number => list.reduce((s, i) => s + up(manifest.arenas[i]!.bytes, UNIT), 0);
+    return sum(kept) + Math.max(0, ...shared.map(sum));
+  }
   const buffer = (bytes: number): number => up(Math.max(bytes, 4), UNIT);
   return (
     kept.reduce((s, i) => s + buffer(manifest.arenas[i]!.bytes), 0) +
@@ -47,16 +52,14 @@ export function allocation(
   programEnd: number,
   sections: ReadonlySet<SectionKind> = ALL_SECTIONS,
 ): Allocation {
-  const arenas = arenaBytes(manifest, sections);
   const outputs = Object.values(manifest.entries).map((e) => e.outputs.reduce((s, o) => s + o.place.bytes, 0));
   const weights = manifest.parameters.reduce((s, p) => s + p.place.bytes, 0);
   const losses = sections.has('grad') ? 3 * STAGING_LEAST : 0;
   const blocks = Math.max(1, manifest.dispatches.length) * PARAM_STRIDE;
-  const { kept, shared } = arenaUse(manifest, sections);
-  const sum = (list: readonly number[]): number => list.reduce((s, i) => s + up(manifest.arenas[i]!.bytes, UNIT), 0);
   const scratch = MOST_THREADS * up(manifest.wasm.scratchBytesPerThread, UNIT);
   return {
-    webgpu: arenas + stagingSize(Math.max(4, weights, ...outputs)) + losses + blocks + 64,
-    wasm: up(programEnd + scratch + sum(kept) + Math.max(0, ...shared.map(sum)), 65536),
+    webgpu:
+      arenaBytes(manifest, 'webgpu', sections) + stagingSize(Math.max(4, weights, ...outputs)) + losses + blocks + 64,
+    wasm: up(programEnd + scratch + arenaBytes(manifest, 'wasm', sections), 65536),
   };
 }

@@ -208,6 +208,10 @@ export class Session {
   get host(): Device {
     return this.#device;
   }
+  /** @internal The arena of the loss scale, where this device keeps one; else -1. */
+  get scaler(): number {
+    return this.manifest.arenas.findIndex((a, i) => a.role === 'scalars' && this.#device.isAllocated(i));
+  }
   /** @internal */
   get settings(): RunSettings {
     return this.#settings;
@@ -349,7 +353,7 @@ export class Session {
   #initialise(seed: number | bigint): void {
     this.#store.initialise(seed);
     this.manifest.arenas.forEach((a, i) => {
-      if ((a.role === 'state' || a.role === 'accumulator') && this.#device.isAllocated(i))
+      if ((a.role === 'state' || a.role === 'scalars' || a.role === 'accumulator') && this.#device.isAllocated(i))
         this.#device.clear(i, 0, a.bytes);
     });
     this.#device.step = 0;

@@ -69,6 +69,20 @@ export class ParameterStore {
     else this.#device.clear(arena, place.offset * UNIT, place.bytes);
   }
 
+  /** An arena's bytes; null where the device has no memory for it. */
+  async whole(arena: number): Promise<Uint8Array | null> {
+    if (!this.#device.isAllocated(arena)) return null;
+    const [data] = await this.#device.read([{ arena, offset: 0, bytes: this.#manifest.arenas[arena]!.bytes }]);
+    return data!;
+  }
+
+  /** null: zeros. Nothing where the device has no memory for it. */
+  writeWhole(arena: number, data: Uint8Array | null): void {
+    if (!this.#device.isAllocated(arena)) return;
+    if (data) this.#device.write(arena, 0, data);
+    else this.#device.clear(arena, 0, this.#manifest.arenas[arena]!.bytes);
+  }
+
   #tailPlace(arena: number): { arena: number; offset: number; bytes: number } | null {
     // Only trainable parameters have a slice there; the frozen ones count their offsets in another arena.
     const trainable = this.#manifest.parameters.filter((p) => p.trainable);

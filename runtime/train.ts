@@ -35,6 +35,8 @@ export interface TrainStep {
   readonly ms: number;
   /** The last microstep's. */
   readonly outputs: Outputs;
+  /** f16: the loss scale after this step, and the steps skipped so far because a gradient was not finite. */
+  readonly scale?: { readonly lossScale: number; readonly skipped: number };
 }
 
 /** Throws T3dcError 'no-entry', 'not-trainable', 'bad-option', 'bad-input', 'non-finite-loss', 'aborted' and the device's. */
@@ -81,7 +83,14 @@ export async function* train(
       throw new T3dcError('non-finite-loss', `the loss of step ${session.step} is ${done.loss}`, {
         hint: "Lower the learning rate, look for bad values in the batch, or train with { onNonFinite: 'continue' }.",
       });
-    yield { step: session.step, loss: done.loss, lr: session.host.lr, ms, outputs: done.outputs };
+    yield {
+      step: session.step,
+      loss: done.loss,
+      lr: session.host.lr,
+      ms,
+      outputs: done.outputs,
+      ...(done.scale ? { scale: done.scale } : {}),
+    };
     since = performance.now();
   }
 }
@@ -94,28 +103,38 @@ async function step(
   data: readonly Uint8Array[][],
   reading: boolean,
   names: readonly string[],
-): Promise<{ loss: number; outputs: Outputs } | null> {
+): Promise<{ loss: number; outputs: Outputs; scale: TrainStep['scale'] } | null> {
   const { host } = session;
   session.trained();
   host.configure(settings);
   const loss = entry.outputs.find((p) => p.name === entry.loss)!;
   const losses: Promise<Uint8Array[]>[] = [];
+  const scaler = session.scaler;
   for (let m = 0; m < data.length; m++) {
     // A read-back waits for its run: at most two are on their way.
     if (losses.length >= 2) await losses[losses.length - 2];
     session.writeInputs(entry, data[m]!);
     await host.run(name, 'train', m);
     if (reading) {
-      const read = host.read([{ ...loss.place, bytes: 4 }]);
+      const scaled = scaler >= 0 && m === data.length - 1;
+      const read = host.read([
+        { ...loss.place, bytes: 4 },
+        ...(scaled ? [{ arena: scaler, offset: 0, bytes: 16 }] : []),
+      ]);
       read.catch(() => {}); // it is awaited below; until then its failure is nobody's
       losses.push(read);
     }
   }
   if (!reading) return null;
   let sum = 0;
-  for (const bytes of await Promise.all(losses))
-    sum += new DataView(bytes[0]!.buffer, bytes[0]!.byteOffset).getFloat32(0, true);
-  return { loss: sum / data.length, outputs: names.length ? await session.readOutputs(entry, names) : {} };
+  let scale: TrainStep['scale'];
+  for (const [value, scalars] of await Promise.all(losses)) {
+    sum += new DataView(value!.buffer, value!.byteOffset).getFloat32(0, true);
+    if (!scalars) continue;
+    const words = new DataView(scalars.buffer, scalars.byteOffset);
+    scale = { lossScale: words.getFloat32(0, true), skipped: words.getFloat32(12, true) };
+  }
+  return { loss: sum / data.length, scale, outputs: names.length ? await session.readOutputs(entry, names) : {} };
 }
 
 /** Options, else the loaded checkpoint's settings, else the artifact's. */

@@ -14,6 +14,10 @@ export interface TrainingState {
   readonly settings: RunSettings;
 }
 
+/** Arenas of scalars that kernels keep, saved whole. */
+const scalarArenas = (m: Manifest): { name: string; arena: number }[] =>
+  m.arenas.flatMap((a, arena) => (a.role === 'scalars' ? [{ name: a.name, arena }] : []));
+
 const stateArenas = (m: Manifest): { name: string; arena: number }[] =>
   m.arenas.flatMap((a, arena) => (a.role === 'state' ? [{ name: a.name, arena }] : []));
 
@@ -31,6 +35,10 @@ export async function writeTrainingState(
       tensors.push(...asTensors(`${PREFIX}${name}.`, await store.read(trainable, arena)));
       const tail = await store.tail(arena);
       if (tail) tensors.push({ name: `${TAIL}${name}`, shape: [tail.length], data: tail });
+    }
+    for (const { name, arena } of scalarArenas(manifest)) {
+      const data = await store.whole(arena);
+      if (data) tensors.push({ name: `${TAIL}${name}`, shape: [data.length], data });
     }
   }
   const { seed, schedule, lr, accumulation } = state.settings;
@@ -94,6 +102,10 @@ export function readTrainingState(manifest: Manifest, store: ParameterStore, fil
       }
       const tail = tensors.get(`${TAIL}${name}`);
       writes.push(() => store.writeTail(arena, tail ? tail.data : null));
+    }
+    for (const { name, arena } of scalarArenas(manifest)) {
+      const saved = tensors.get(`${TAIL}${name}`);
+      writes.push(() => store.writeWhole(arena, saved ? saved.data : null));
     }
   }
   for (const write of writes) write();

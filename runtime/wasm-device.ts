@@ -74,6 +74,8 @@ export class WasmDevice implements Device {
   /** Throws T3dcError: 'no-wasm-features', 'limits', 'out-of-memory', 'bad-artifact', 'device-error'. */
   static async open(artifact: Artifact, options: WasmOptions): Promise<WasmDevice> {
     const { manifest } = artifact;
+    if (manifest.precision === 'f16')
+      options.onNotice('this artifact stores f16 on WebGPU; WebAssembly computes and stores f32');
     const threads = await threadCount(options);
     const { code, relaxed } = await chooseProgram(artifact);
     const module = await WebAssembly.compile(code as BufferSource);
@@ -81,7 +83,7 @@ export class WasmDevice implements Device {
     const staticPages = importedPages(code);
     // The session block is a few times the static data (the table) at most; the rest is known exactly.
     const reserve = Math.max(16 * 2 ** 20, 8 * staticPages * WASM_PAGE);
-    const { kept, shared } = arenaUse(manifest, ALL_SECTIONS);
+    const { kept, shared } = arenaUse(manifest, ALL_SECTIONS, 'wasm');
     const sum = (arenas: readonly number[]): number =>
       arenas.reduce((n, i) => n + alignUp(manifest.arenas[i]!.bytes, UNIT), 0);
     const all = sum(kept) + Math.max(0, ...shared.map(sum));
@@ -126,7 +128,7 @@ export class WasmDevice implements Device {
     const isNew = sections.some((k) => !this.#sections.has(k));
     if (!isNew && this.#end > 0) return;
     const wanted = new Set([...this.#sections, ...sections]);
-    const { kept, shared } = arenaUse(this.#manifest, wanted);
+    const { kept, shared } = arenaUse(this.#manifest, wanted, 'wasm');
     const added = kept.filter((i) => this.#bases[i] === 0);
     // Kept arenas grow into where scratch was: nothing in scratch outlives a run.
     const bases = [...this.#bases];

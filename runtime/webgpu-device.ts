@@ -44,7 +44,7 @@ export async function openWebGpu(artifact: Artifact, choice: Choice, options: We
   const { manifest } = artifact;
   const acquired = await acquire(choice, manifest, options);
   try {
-    const forward = manifest.arenas.filter((a) => a.sections.includes('forward'));
+    const forward = manifest.arenas.filter((a) => a.target !== 'wasm' && a.sections.includes('forward'));
     checkLimits(acquired.device, manifest, forward);
     const block = await scheduler(artifact);
     return new WebGpuDevice(artifact, acquired, block, options);
@@ -125,7 +125,7 @@ class WebGpuDevice implements Device {
 
   async allocate(sections: readonly SectionKind[]): Promise<void> {
     const wanted = new Set([...this.#sections, ...sections]);
-    const { kept, shared } = arenaUse(this.#manifest, wanted);
+    const { kept, shared } = arenaUse(this.#manifest, wanted, 'webgpu');
     const arenas = this.#manifest.arenas;
     const added = kept.filter((i) => !this.#arenas[i]);
     // The nth shared arena of every section is the same buffer.

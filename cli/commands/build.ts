@@ -18,6 +18,12 @@ export const build = command({
     size: { kind: 'text', value: 'N|DxHxW', help: 'voxels of a patch' },
     batch: { kind: 'integer', min: 1, value: 'N', help: 'samples of a batch' },
     entries: { kind: 'text', value: 'a,b', help: 'compile these entries alone' },
+    precision: {
+      kind: 'choice',
+      choices: ['f32', 'f16'],
+      default: 'f32',
+      help: 'f16: on WebGPU values are stored as halves between kernels, and the loss is scaled; wasm stays f32',
+    },
     memory: {
       kind: 'text',
       value: '4GiB',
@@ -53,6 +59,7 @@ export const build = command({
       batch: values.batch,
       entries,
       memory,
+      precision: values.precision,
       limits,
       log: values.explain ? (pass, lines) => explain(out, pass, lines) : undefined,
     });
@@ -85,13 +92,16 @@ export function summary(m: Manifest): string[] {
   const count = m.parameters.reduce((n, p) => n + elements(p.shape), 0);
   const port = (p: { name: string; dtype: string; axes: readonly string[]; shape: readonly number[] }) =>
     `${p.name} ${p.dtype}[${p.axes.map((a, i) => `${a}=${p.shape[i]}`).join(' ')}]`;
-  const rows = Object.entries(m.entries).map(([name, e]) => [
-    name,
-    showFlops(e.flops.forward),
-    e.training ? showFlops(e.flops.grad) : '–',
-    showBytes(e.memory.forward.allocated),
-    e.memory.grad ? showBytes(e.memory.grad.allocated) : '–',
-  ]);
+  const rows = Object.entries(m.entries).map(([name, e]) => {
+    const plans = e.memory.half ?? e.memory;
+    return [
+      name,
+      showFlops(e.flops.forward),
+      e.training ? showFlops(e.flops.grad) : '–',
+      showBytes(plans.forward.allocated),
+      plans.grad ? showBytes(plans.grad.allocated) : '–',
+    ];
+  });
   const signatures = Object.entries(m.entries).map(
     ([name, e]) => `  ${name}: ${e.inputs.map(port).join(', ')} → ${e.outputs.map(port).join(', ')}`,
   );
@@ -101,6 +111,7 @@ export function summary(m: Manifest): string[] {
     ...signatures,
     '',
     ...columns([['entry', 'forward', 'training', 'memory', 'training'], ...rows], '.rrrr').map((l) => `  ${l}`),
+    ...(m.precision === 'f16' ? ['  (memory of the WebGPU programs, which store f16)'] : []),
     `  beside it: ${resident.join(', ')}`,
     `  in all, ${total(m)}`,
   ];
@@ -120,6 +131,7 @@ export function facts(m: Manifest): Record<string, unknown> {
   return {
     model: m.model.name,
     graphHash: m.graphHash,
+    precision: m.precision,
     parameters: m.parameters.reduce((n, p) => n + elements(p.shape), 0),
     tensors: m.parameters.length,
     entries: Object.fromEntries(
@@ -129,7 +141,8 @@ export function facts(m: Manifest): Record<string, unknown> {
           inputs: e.inputs.map(({ name: n, dtype, axes, shape }) => ({ name: n, dtype, axes, shape })),
           outputs: e.outputs.map(({ name: n, dtype, axes, shape }) => ({ name: n, dtype, axes, shape })),
           flops: e.flops,
-          memory: { forward: e.memory.forward.allocated, grad: e.memory.grad?.allocated ?? null },
+          memory: allocatedBy(e.memory),
+          ...(e.memory.half ? { memoryF16: allocatedBy(e.memory.half) } : {}),
           optimizer: e.training?.optimizer ?? null,
         },
       ]),
@@ -139,5 +152,10 @@ export function facts(m: Manifest): Record<string, unknown> {
     kernels: m.kernels.length,
   };
 }
+
+const allocatedBy = (p: { forward: { allocated: number }; grad: { allocated: number } | null }) => ({
+  forward: p.forward.allocated,
+  grad: p.grad?.allocated ?? null,
+});
 
 const elements = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

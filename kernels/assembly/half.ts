@@ -1,4 +1,5 @@
-// f16 in memory, f32 in locals. Halves are made by integers, to nearest, ties to even, clamped to ±65504; NaN stays one.
+// f16 in memory, f32 in locals. Halves are made by integers, to nearest, ties to even; what is too large becomes infinite, or
+// (clampHalf) ±65504; NaN stays one.
 
 /** Bits of four halves (one to a lane) as f32. */
 // @ts-ignore: decorator
@@ -14,7 +15,7 @@
 // @ts-ignore: decorator
 @inline function encode(x: v128): v128 {
   const magnitude = v128.and(x, i32x4.splat(0x7fffffff));
-  const a = i32x4.min_s(magnitude, i32x4.splat(0x477fe000));
+  const a = i32x4.min_s(magnitude, i32x4.splat(0x47800000));
   // Below 2^-14 adding 0.5 leaves the half's bits at the end of the sum's.
   const tiny = i32x4.sub(f32x4.add(a, f32x4.splat(0.5)), i32x4.splat(0x3f000000));
   const odd = v128.and(i32x4.shr_u(a, 13), i32x4.splat(1));
@@ -55,6 +56,17 @@ export function roundHalf(x: f32): f32 {
 
 export function roundHalf4(x: v128): v128 {
   return decode(encode(x));
+}
+
+export function clampHalf(x: f32): f32 {
+  return f32x4.extract_lane(clampHalf4(f32x4.splat(x)), 0);
+}
+
+export function clampHalf4(x: v128): v128 {
+  const a = v128.and(x, i32x4.splat(0x7fffffff));
+  const over = v128.and(i32x4.gt_s(a, i32x4.splat(0x477fe000)), i32x4.le_s(a, i32x4.splat(0x7f800000)));
+  const largest = v128.or(v128.and(x, i32x4.splat(<i32>0x80000000)), i32x4.splat(0x477fe000));
+  return roundHalf4(v128.bitselect(largest, x, over));
 }
 
 export function storeHalf(at: usize, x: f32): void {

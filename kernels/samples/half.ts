@@ -8,7 +8,7 @@ import { padRoll } from './map.ts';
 import { matmul } from './matmul.ts';
 import { columnReduce, rowReduce } from './reduce.ts';
 
-const half = (e: Expr): Expr => ({ k: 'cast', a: e, dtype: 'f16' });
+const half = (e: Expr, overflow = false): Expr => ({ k: 'cast', a: e, dtype: 'f16', overflow });
 
 /** The sample with these buffers as f16: loads are cast to f32, stores to f16. */
 function halved(s: Sample, which: readonly number[]): Sample {
@@ -53,6 +53,7 @@ function rounding(rows: number, columns: number): Sample {
       { ...buf('x', n), tensor: 0 },
       ...exponents.map((e, i) => ({ ...buf(`y${e}`, n, 'write', 'f16'), tensor: i + 1 })),
       { ...buf('z', n, 'write'), tensor: 5 },
+      { ...buf('infinite', n, 'write', 'f16'), tensor: 6 },
     ],
     vars: [
       { name: 'r', size: rows },
@@ -61,6 +62,7 @@ function rounding(rows: number, columns: number): Sample {
     stores: [
       ...exponents.map((e, i) => ({ buf: i + 1, value: half(scaled(e)) })),
       { buf: 5, value: { k: 'cast', a: half(scaled(0)), dtype: 'f32' } },
+      { buf: 6, value: half(scaled(17), true) },
     ],
   };
   return sample(kernel);

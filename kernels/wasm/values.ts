@@ -134,7 +134,8 @@ export class Values {
         if (this.acc?.kind === 'scalar') return this.acc.name;
         return this.remember(k, t, `load<${t}>(${this.acc!.pointer} + (<usize>${this.scope.get(this.row!)} << 2))`);
       case 'cast':
-        if (e.dtype === 'f16') return this.remember(k, t, `roundHalf(${this.scalar(e.a)})`);
+        if (e.dtype === 'f16')
+          return this.remember(k, t, `${e.overflow ? 'roundHalf' : 'clampHalf'}(${this.scalar(e.a)})`);
         return this.remember(k, t, scalarCast(this.scalar(e.a), e.a.dtype, t));
       case 'select':
         return this.remember(k, t, `select<${t}>(${this.scalar(e.a)}, ${this.scalar(e.b)}, ${this.scalar(e.c)})`);
@@ -213,6 +214,7 @@ export class Values {
       case 'acc':
         return `v128.load((${(this.acc as { pointer: string }).pointer}) + (<usize>${i} << 2))`;
       case 'cast':
+        if (e.dtype === 'f16') return `${e.overflow ? 'roundHalf4' : 'clampHalf4'}(${this.vector(e.a)})`;
         return vectorCast(this.vector(e.a), e.a.dtype, e.dtype);
       case 'select':
         return `v128.bitselect(${this.vector(e.a)}, ${this.vector(e.b)}, ${this.vector(e.c)})`;
@@ -323,7 +325,6 @@ function vectorUnary(op: string, a: string, d: DType): string {
 }
 
 function vectorCast(a: string, from: DType, to: DType): string {
-  if (to === 'f16') return `roundHalf4(${a})`;
   if (laneType(from) === to) return a;
   if (to === 'bool') return from === 'f32' ? `f32x4.ne(${a}, f32x4.splat(0))` : `i32x4.ne(${a}, i32x4.splat(0))`;
   if (from === 'bool') return `v128.and(${a}, ${to === 'f32' ? 'f32x4.splat(1)' : 'i32x4.splat(1)'})`;

@@ -169,7 +169,7 @@ export class ExpressionPrinter {
         return { code: `select(${y}, ${x}, ${c.wide || !wide ? c.code : this.widen(c).code})`, wide, dtype: e.dtype };
       }
       case 'cast':
-        return this.cast(this.emit(e.a), e.dtype);
+        return this.cast(this.emit(e.a), e.dtype, e.overflow);
       case 'if':
         return this.conditional(e);
       case 'index': {
@@ -258,11 +258,12 @@ export class ExpressionPrinter {
     return { code: this.call(op, wide, a.code, b.code), wide, dtype };
   }
 
-  private cast(a: Value, dtype: DType): Value {
+  private cast(a: Value, dtype: DType, overflow = false): Value {
     if (a.dtype === dtype) return a;
     // In registers an f16 is an f32.
     if (a.dtype === 'f16') return { ...a, dtype };
-    if (dtype === 'f16') return { code: this.call('round_half', a.wide, a.code), wide: a.wide, dtype };
+    if (dtype === 'f16')
+      return { code: this.call(overflow ? 'round_half' : 'clamp_half', a.wide, a.code), wide: a.wide, dtype };
     const t = valueType(dtype, a.wide);
     const isnan = a.dtype === 'f32' && (dtype === 'i32' || dtype === 'u32');
     if (isnan) {

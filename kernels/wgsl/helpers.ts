@@ -163,14 +163,14 @@ for (const wide of [false, true]) {
   TABLE[s('max')] = extremum(wide, 'max');
   TABLE[s('isnan')] = (name) => BITS(name, wide, '(bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u)');
   TABLE[s('isfinite')] = (name) => BITS(name, wide, '(bitcast<U>(x) & U(0x7f800000u)) != U(0x7f800000u)');
-  // f32 to the bits of an f16, to nearest, ties to even, clamped; by integers, since the rounding of pack2x16float is a
-  // driver's choice. Below 2^-14 adding 0.5 leaves the half's bits at the end of the sum's.
+  // f32 to the bits of an f16, to nearest, ties to even; by integers, since the rounding of pack2x16float is a driver's choice.
+  // Below 2^-14 adding 0.5 leaves the half's bits at the end of the sum's.
   TABLE[s('half_bits')] = (name) => {
     const [f, u] = wide ? ['vec4<f32>', 'vec4<u32>'] : ['f32', 'u32'];
     const c = (v: string): string => (wide ? `${u}(${v})` : v);
     const lines = [
       `let bits = bitcast<${u}>(x);`,
-      `let a = min(bits & ${c('0x7fffffffu')}, ${c('0x477fe000u')});`,
+      `let a = min(bits & ${c('0x7fffffffu')}, ${c('0x47800000u')});`,
       `let tiny = bitcast<${u}>(bitcast<${f}>(a) + ${wide ? `${f}(0.5f)` : '0.5f'}) - ${c('0x3f000000u')};`,
       `let odd = (a >> ${c('13u')}) & ${c('1u')};`,
       `let usual = ((a + ${c('0xfffu')} + odd) >> ${c('13u')}) - ${c('0x1c000u')};`,
@@ -179,6 +179,18 @@ for (const wide of [false, true]) {
       `return select(number, ${c('0x7e00u')}, nan) | ((bits >> ${c('16u')}) & ${c('0x8000u')});`,
     ];
     return { uses: [], code: `fn ${name}(x: ${f}) -> ${u} {\n  ${lines.join('\n  ')}\n}` };
+  };
+  TABLE[s('clamp_half')] = (name) => {
+    const [f, u] = wide ? ['vec4<f32>', 'vec4<u32>'] : ['f32', 'u32'];
+    const c = (v: string): string => (wide ? `${u}(${v})` : v);
+    // All beyond the largest half but NaN, by the bits: WGSL's clamp may drop a NaN.
+    const lines = [
+      `let bits = bitcast<${u}>(x);`,
+      `let a = bits & ${c('0x7fffffffu')};`,
+      `let over = (a > ${c('0x477fe000u')}) & (a <= ${c('0x7f800000u')});`,
+      `return ${s('round_half')}(bitcast<${f}>(select(bits, (bits & ${c('0x80000000u')}) | ${c('0x477fe000u')}, over)));`,
+    ];
+    return { uses: [s('round_half')], code: `fn ${name}(x: ${f}) -> ${f} {\n  ${lines.join('\n  ')}\n}` };
   };
   TABLE[s('round_half')] = (name) => {
     const t = wide ? 'vec4<f32>' : 'f32';

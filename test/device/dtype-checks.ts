@@ -52,7 +52,7 @@ const dtypes = t.model({
 
 const values = (name: string, n: number): Float32Array => Float32Array.from(uniform(11, name, n));
 const inputs = {
-  x: values('x', B * H * C).map(roundToHalf),
+  x: values('x', B * H * C).map((v) => roundToHalf(v)),
   at: Int32Array.from([14, 0, 3, 7]),
   keep: Uint8Array.from({ length: B * H }, (_, i) => ((i * 7) % 3 === 0 ? 1 : 0)),
   number: Uint32Array.from([0, 3, 4000000001, 17]),

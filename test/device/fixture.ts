@@ -310,6 +310,7 @@ function manifestOf(files: Manifest['files']): Manifest {
       settings: {},
       dialects: [{ name: 'old names', about: 'before', rewrites: [{ match: '^fc\\.', replace: 'linear.' }] }],
     },
+    precision: 'f32',
     graphHash: '0'.repeat(64),
     parameters: [
       {
@@ -349,7 +350,7 @@ function manifestOf(files: Manifest['files']): Manifest {
         loss: null,
         parameters: [0, 1],
         training: null,
-        memory: { forward: plan, grad: null },
+        memory: { forward: plan, grad: null, half: null },
         flops,
       },
       fit: {
@@ -359,7 +360,7 @@ function manifestOf(files: Manifest['files']): Manifest {
         loss: 'loss',
         parameters: [0, 1],
         training: { ...fit, schedule: { kind: 'warmupCosine', warmup: 2, total: 20, power: 1 } },
-        memory: { forward: plan, grad: plan },
+        memory: { forward: plan, grad: plan, half: null },
         flops,
       },
       trap: {
@@ -369,7 +370,7 @@ function manifestOf(files: Manifest['files']): Manifest {
         loss: null,
         parameters: [],
         training: null,
-        memory: { forward: plan, grad: null },
+        memory: { forward: plan, grad: null, half: null },
         flops,
       },
     },
