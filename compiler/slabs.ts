@@ -93,8 +93,16 @@ function onVars(o: Operand, vars: ReadonlyMap<string, number>): Expr {
   return substitute(o.value, (name) => index.get(name));
 }
 
-/** The outermost output variable's name, and output elements per index of it. */
-function outer(k: Kernel): { name: string; stores: readonly { buf: number; inner: number }[] } {
+interface Outer {
+  /** The outermost output variable, or one whose values it groups; '' where reads do not depend on it. */
+  readonly name: string;
+  /** Values of `name` in a group, and in all. */
+  readonly group?: { readonly size: number; readonly all: number };
+  /** Output elements per index. */
+  readonly stores: readonly { readonly buf: number; readonly inner: number }[];
+}
+
+function outer(k: Kernel): Outer {
   const inner = (list: readonly { size: number }[]): number => list.slice(1).reduce((p, v) => p * v.size, 1);
   switch (k.kind) {
     case 'map':
@@ -115,15 +123,22 @@ function outer(k: Kernel): { name: string; stores: readonly { buf: number; inner
       };
     case 'attentionGrad': {
       const { n, m, h, e } = k.shape;
-      if (k.part === 'dbias') return { name: '', stores: k.outs.map((buf) => ({ buf, inner: h * n * m })) };
+      if (k.part === 'dbias') {
+        // Each part sums the windows of its own.
+        const group = { size: Math.ceil(k.shape.g / k.parts), all: k.shape.g };
+        const cut = k.parts > 1 ? { name: 'g', group } : { name: '' };
+        return { ...cut, stores: k.outs.map((buf) => ({ buf, inner: k.parts > 1 ? h * n * m : n * m })) };
+      }
       return { name: 'g', stores: k.outs.map((buf) => ({ buf, inner: (k.part === 'dq' ? n : m) * h * e })) };
     }
   }
 }
 
 function slab(k: Kernel, uses: readonly Use[], first: number, count: number, outermost: number): Slab {
-  const { name, stores } = outer(k);
-  const ranges = new Map([[name, [first, first + count - 1] as const]]);
+  const { name, group, stores } = outer(k);
+  const size = group?.size ?? 1;
+  const end = Math.min(group?.all ?? Number.POSITIVE_INFINITY, (first + count) * size);
+  const ranges = new Map([[name, [first * size, end - 1] as const]]);
   const lo = k.bufs.map((b) => b.size);
   const hi = k.bufs.map(() => 0);
   const grow = (buf: number, a: number, b: number): void => {

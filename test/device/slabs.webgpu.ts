@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build } from '../../compiler/index.ts';
+import * as t from '../../dsl/index.ts';
 import unet from '../../examples/unet.ts';
 import { open } from '../../runtime/index.ts';
 
@@ -27,6 +28,45 @@ test('a U-Net with bindings of at most 64 KiB gives the bits of one without', as
   assert.ok(cut.built.manifest.requires.maxStorageBufferBindingSize <= 64 << 10);
   assert.ok(cut.dispatches > whole.dispatches, `${cut.dispatches} dispatches for ${whole.dispatches}`);
   assert.equal([...cut.logits], [...whole.logits]);
+});
+
+test('attention and its gradients too, the bias summed over windows among them', async () => {
+  const [g, n, h, e] = [24, 27, 2, 8];
+  const model = t.model({
+    name: 'windows',
+    settings: {},
+    build: () => ({
+      entries: {
+        fit: {
+          inputs: { x: t.f32({ g, n, c: 12 }) },
+          loss: 'loss',
+          optimizer: t.sgd({ lr: 0.1 }),
+          run: ({ x }) => {
+            const qkv = t.scope('qkv', () => t.linear(x!, 3 * h * e)).split('c', { three: 3, h, e });
+            const part = (i: number) => qkv.slice('three', i, 1).squeeze('three');
+            const bias = t.param('bias', { h, n, m: n }, { init: { kind: 'uniform', low: -1, high: 1 } });
+            const o = t.attention(part(0), part(1).rename({ n: 'm' }), part(2).rename({ n: 'm' }), { bias });
+            return { loss: o.mul(o).mean('g n h e') };
+          },
+        },
+      },
+    }),
+  });
+  const x = Float32Array.from({ length: g * n * 12 }, (_, i) => Math.sin(i));
+  const gradients = async (binding?: number) => {
+    const limits = binding === undefined ? {} : { maxStorageBufferBindingSize: binding };
+    const built = await build(model, { targets: ['webgpu'], limits });
+    const session = await open(built.files, { device: 'webgpu', seed: 3, onNotice: () => {} });
+    try {
+      const { grads } = await session.grads('fit', { x });
+      return { grads, largest: built.manifest.requires.maxStorageBufferBindingSize };
+    } finally {
+      await session.close();
+    }
+  };
+  const [whole, cut] = [await gradients(), await gradients(48 << 10)];
+  assert.ok(whole.largest > 64 << 10 && cut.largest <= 48 << 10, `${whole.largest}, ${cut.largest}`);
+  assert.equal(cut.grads, whole.grads);
 });
 
 test.run();
