@@ -31,34 +31,34 @@ test('a U-Net with bindings of at most 64 KiB gives the bits of one without', as
 });
 
 test('attention and its gradients too, the bias summed over windows among them', async () => {
-  const [g, n, h, e] = [24, 27, 2, 8];
+  const [g, n, h, e] = [96, 27, 2, 8];
+  const token = t.f32({ g, n, h, e });
   const model = t.model({
     name: 'windows',
     settings: {},
     build: () => ({
       entries: {
         fit: {
-          inputs: { x: t.f32({ g, n, c: 12 }) },
+          inputs: { q: token, k: token, v: token },
           loss: 'loss',
           optimizer: t.sgd({ lr: 0.1 }),
-          run: ({ x }) => {
-            const qkv = t.scope('qkv', () => t.linear(x!, 3 * h * e)).split('c', { three: 3, h, e });
-            const part = (i: number) => qkv.slice('three', i, 1).squeeze('three');
+          run: ({ q, k, v }) => {
             const bias = t.param('bias', { h, n, m: n }, { init: { kind: 'uniform', low: -1, high: 1 } });
-            const o = t.attention(part(0), part(1).rename({ n: 'm' }), part(2).rename({ n: 'm' }), { bias });
+            const o = t.attention(q!, k!.rename({ n: 'm' }), v!.rename({ n: 'm' }), { bias });
             return { loss: o.mul(o).mean('g n h e') };
           },
         },
       },
     }),
   });
-  const x = Float32Array.from({ length: g * n * 12 }, (_, i) => Math.sin(i));
+  const noise = (f: number) => Float32Array.from({ length: g * n * h * e }, (_, i) => Math.sin(f * i));
+  const inputs = { q: noise(1), k: noise(2.3), v: noise(0.7) };
   const gradients = async (binding?: number) => {
     const limits = binding === undefined ? {} : { maxStorageBufferBindingSize: binding };
     const built = await build(model, { targets: ['webgpu'], limits });
     const session = await open(built.files, { device: 'webgpu', seed: 3, onNotice: () => {} });
     try {
-      const { grads } = await session.grads('fit', { x });
+      const { grads } = await session.grads('fit', inputs);
       return { grads, largest: built.manifest.requires.maxStorageBufferBindingSize };
     } finally {
       await session.close();
