@@ -92,22 +92,11 @@ export class Session {
     from: Uint8Array | ArrayBuffer | string | URL,
     options: { readonly strict?: boolean; readonly rename?: Rename } = {},
   ): Promise<WeightReport> {
-    const read = async (): Promise<ReturnType<typeof matchWeights>> =>
-      matchWeights(readSafetensors(await load(from)), this.manifest.parameters, {
-        strict: options.strict ?? true,
-        dialects: this.manifest.model.dialects,
-        rename: options.rename,
-      });
-    const { report, tensors } = await read();
+    const { report, tensors } = await this.#match(from, options);
     const whole = tensors.size === this.manifest.parameters.length;
-    const put = (values: typeof tensors): void => {
-      if (!this.#hasWeights && !whole) this.#initialise(this.#settings.seed);
-      for (const [p, tensor] of values) this.#store.write(p, toFloat32(tensor));
-      this.#hasWeights = true;
-    };
     return this.exclusive(async () => {
-      put(tensors);
-      this.#from(async () => put((await read()).tensors), whole);
+      this.#put(tensors, whole);
+      this.#from(this.#weightsOf(from, options, whole), whole);
       return report;
     });
   }
@@ -130,19 +119,10 @@ export class Session {
   }
 
   async loadCheckpoint(from: Uint8Array | ArrayBuffer | string | URL): Promise<{ readonly step: number }> {
-    const put = async (file: Uint8Array): Promise<number> => {
-      if (hasOptimizerState(file)) await this.#requireState();
-      const { step, settings } = readTrainingState(this.manifest, this.#store, file);
-      this.#device.step = step;
-      this.#settings = settings;
-      this.#resumed = settings;
-      this.#hasWeights = true;
-      return step;
-    };
     const file = await load(from);
     return this.exclusive(async () => {
-      const step = await put(file);
-      this.#from(async () => put(await load(from)), true);
+      const step = await this.#resume(file);
+      this.#from(this.#checkpointOf(from), true);
       return { step };
     });
   }
@@ -273,6 +253,42 @@ export class Session {
     const origin = this.#origin;
     for (const again of origin) await again();
     this.#origin = origin;
+  }
+
+  async #match(from: Parameters<typeof load>[0], o: { readonly strict?: boolean; readonly rename?: Rename }) {
+    return matchWeights(readSafetensors(await load(from)), this.manifest.parameters, {
+      strict: o.strict ?? true,
+      dialects: this.manifest.model.dialects,
+      rename: o.rename,
+    });
+  }
+
+  #put(tensors: ReturnType<typeof matchWeights>['tensors'], whole: boolean): void {
+    if (!this.#hasWeights && !whole) this.#initialise(this.#settings.seed);
+    for (const [p, tensor] of tensors) this.#store.write(p, toFloat32(tensor));
+    this.#hasWeights = true;
+  }
+
+  async #resume(file: Uint8Array): Promise<number> {
+    if (hasOptimizerState(file)) await this.#requireState();
+    const { step, settings } = readTrainingState(this.manifest, this.#store, file);
+    this.#device.step = step;
+    this.#settings = settings;
+    this.#resumed = settings;
+    this.#hasWeights = true;
+    return step;
+  }
+
+  // Made in functions of their own, so that they keep where the parameters came from, not the parameters.
+  #weightsOf(
+    from: Parameters<typeof load>[0],
+    options: { readonly strict?: boolean; readonly rename?: Rename },
+    whole: boolean,
+  ): () => Promise<void> {
+    return async () => this.#put((await this.#match(from, options)).tensors, whole);
+  }
+  #checkpointOf(from: Parameters<typeof load>[0]): () => Promise<number> {
+    return async () => this.#resume(await load(from));
   }
 
   /** Notes where the parameters came from. */
