@@ -1,14 +1,16 @@
-// A 3x3x3 convolution 48 -> 48 at 32³ on one thread: this project's two targets beside onnxruntime's WebGPU and wasm ones, in
-// alternating order in one run.
+// A 3x3x3 convolution 48 -> 48: this project's two targets beside onnxruntime's WebGPU, wasm and CPU providers, in alternating
+// order in one run. All have the same number of threads.
 //
-//   npx tsx bench/peers/conv3d.ts [--rounds 5] [--json FILE]
+//   npx tsx bench/peers/conv3d.ts [--size 32] [--threads 1] [--rounds 5] [--json FILE]
 //
-// The peers are installed on demand into .cache/peers (without install scripts: those download CUDA). Every call counts whole: input up, kernel, output back.
+// The peers are installed on demand into .cache/peers (without install scripts: those download CUDA). Every call counts whole:
+// input up, kernel, output back.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import v8 from 'node:v8';
 import { build } from '../../compiler/index.ts';
 import { conv3d, f32, model, scope } from '../../dsl/index.ts';
@@ -16,7 +18,15 @@ import { open, writeSafetensors } from '../../runtime/index.ts';
 import { convModel } from './onnx-model.ts';
 
 const PINNED = 'T3DC_BENCH_PINNED';
-const [CI, CO, K, SIZE] = [48, 48, 3, 32];
+const { values: options } = parseArgs({
+  options: {
+    size: { type: 'string', default: '32' },
+    threads: { type: 'string', default: '1' },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'string' },
+  },
+});
+const [CI, CO, K, SIZE, THREADS] = [48, 48, 3, Number(options.size), Number(options.threads)];
 const FLOP = 2 * K ** 3 * CI * CO * SIZE ** 3;
 
 interface Runner {
@@ -43,7 +53,7 @@ async function ours(device: 'wasm' | 'webgpu'): Promise<Runner> {
     }),
   });
   const built = await build(spec, { targets: [device] });
-  const session = await open(built.files, { device, threads: 1, onNotice: () => {} });
+  const session = await open(built.files, { device, threads: THREADS, onNotice: () => {} });
   const shape = [CO, CI, K, K, K];
   await session.loadWeights(writeSafetensors([{ name: 'conv.weight', shape, data: weight }]));
   return {
@@ -72,7 +82,7 @@ function install(packages: readonly string[]): NodeJS.Require {
 async function theirs(name: string, ort: any, provider: string): Promise<Runner> {
   const session = await ort.InferenceSession.create(convModel(CI, CO, K, SIZE, weight), {
     executionProviders: [provider],
-    intraOpNumThreads: 1,
+    intraOpNumThreads: THREADS,
     interOpNumThreads: 1,
   });
   const feed = { x: new ort.Tensor('float32', x, [1, CI, SIZE, SIZE, SIZE]) };
@@ -95,18 +105,19 @@ function relativeL2(a: Float32Array, b: Float32Array): number {
 
 const median = (v: number[]) => [...v].sort((a, b) => a - b)[v.length >> 1]!;
 
-async function main(args: readonly string[]): Promise<void> {
-  const option = (name: string) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
-  const rounds = Number(option('--rounds') ?? 5);
+async function main(): Promise<void> {
+  const rounds = Number(options.rounds);
   v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
   const require = install(['onnxruntime-node', 'onnxruntime-web']);
   const web = require('onnxruntime-web');
-  web.env.wasm.numThreads = 1;
+  web.env.wasm.numThreads = THREADS;
+  const node = require('onnxruntime-node');
   const runners = [
     await ours('webgpu'),
-    await theirs('onnxruntime-node webgpu', require('onnxruntime-node'), 'webgpu'),
+    await theirs('onnxruntime-node webgpu', node, 'webgpu'),
     await ours('wasm'),
     await theirs('onnxruntime-web wasm', web, 'wasm'),
+    await theirs('onnxruntime-node cpu', node, 'cpu'),
   ];
   const times = runners.map((): number[] => []);
   const outputs: Float32Array[] = [];
@@ -127,27 +138,30 @@ async function main(args: readonly string[]): Promise<void> {
   }));
   const ratio = (a: number, b: number) => Number((cases[b]!.ms / cases[a]!.ms).toFixed(2));
   const result = {
-    case: `conv3d ${K}³ ${CI}->${CO} ${SIZE}³, f32, whole calls, one thread`,
+    case: `conv3d ${K}³ ${CI}->${CO} ${SIZE}³, f32, whole calls, ${THREADS} ${THREADS === 1 ? 'thread' : 'threads'}`,
     machine: cpus()[0]!.model,
     rounds,
     cases,
-    ratio: { webgpu: ratio(0, 1), wasm: ratio(2, 3) },
+    ratio: { webgpu: ratio(0, 1), wasm: ratio(2, 3), cpu: ratio(2, 4) },
   };
   console.table(cases);
   console.log(
-    `webgpu ${result.ratio.webgpu} times onnxruntime's (5 asked), wasm ${result.ratio.wasm} times (1.5 asked)`,
+    `times as fast as onnxruntime: webgpu ${result.ratio.webgpu}, wasm ${result.ratio.wasm}; wasm beside its CPU provider ${result.ratio.cpu}`,
   );
-  const file = option('--json');
-  if (file) writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+  if (options.json) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
   for (const r of runners) await r.close();
 }
 
-// One thread means one core for software adapters too: they size their pool by the machine, so the run pins itself.
+// So many threads mean so many cores for software adapters too: they size their pool by the machine, so the run pins itself.
 if (!process.env[PINNED]) {
-  const child = spawnSync('taskset', ['-c', '0', process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
-    stdio: 'inherit',
-    env: { XDG_RUNTIME_DIR: '/tmp', LP_NUM_THREADS: '1', ...process.env, [PINNED]: '1' },
-  });
+  const child = spawnSync(
+    'taskset',
+    ['-c', `0-${THREADS - 1}`, process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+    {
+      stdio: 'inherit',
+      env: { XDG_RUNTIME_DIR: '/tmp', LP_NUM_THREADS: String(THREADS), ...process.env, [PINNED]: '1' },
+    },
+  );
   process.exit(child.status ?? 1);
 }
-await main(process.argv.slice(2));
+await main();
