@@ -25,7 +25,7 @@ async function main(args: string[]): Promise<number> {
     .sort();
   if (names.length === 0) throw new Error(`no golden has ${parts.join(' and ')} in its name`);
 
-  console.log('golden                      device  logits   loss     gradients  worst gradient');
+  console.log('golden                            device  logits   loss     gradients  worst gradient');
   const rows: (ParityResult & { golden: string; target: Target })[] = [];
   for (const name of names)
     for (const target of targets.length ? targets : TARGETS) {
@@ -40,7 +40,7 @@ async function main(args: string[]): Promise<number> {
         ? [e(r.logits)]
         : [e(r.logits), e(r.loss), `${e(r.gradient)}   ${r.worst.replace('grad.', '')}`];
       const times = [r.ms.forward, r.ms.grad].filter((ms) => ms > 0).map((ms) => `${(ms / 1000).toFixed(1)} s`);
-      console.log(`${name.padEnd(28)}${target.padEnd(8)}${figures.join('  ')}  (${times.join(', ')})`);
+      console.log(`${name.padEnd(34)}${target.padEnd(8)}${figures.join('  ')}  (${times.join(', ')})`);
       for (const f of r.failures) console.log(`  FAIL ${f}`);
     }
   if (json) writeFileSync(json, `${JSON.stringify(rows, null, 2)}\n`);
