@@ -1,5 +1,4 @@
 // `t3dc`: finds the command, parses its arguments, runs it, and ends with an exit code that says how it went.
-import { readFileSync } from 'node:fs';
 import { nearest, parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { bench } from './commands/bench.ts';
@@ -13,6 +12,7 @@ import { train } from './commands/train.ts';
 import { describe, EXIT, exitCodeOf, showError, UsageError } from './errors.ts';
 import { COMMON, helpOf, overview } from './help.ts';
 import { Output } from './output.ts';
+import { version } from './version.ts';
 
 export const COMMANDS: readonly Command[] = [build, run, train, segment, inspect, bench, doctor, dataPhantom];
 
@@ -87,9 +87,4 @@ function find(words: readonly string[]): { command: Command; rest: readonly stri
     expected: names.join(', '),
     hint: near ? `Did you mean t3dc ${near}?` : 'See t3dc --help.',
   });
-}
-
-export function version(): string {
-  const json = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-  return json.version;
 }

@@ -5,9 +5,10 @@ import { T3dcError } from './errors.ts';
 import { type Manifest, SCHEDULE_KINDS } from './manifest.ts';
 import * as L from './scheduler/layout.ts';
 import { seedWords } from './threefry.ts';
+import type { WindowAxis } from './windows.ts';
 
 /** Exports of runtime/scheduler/index.ts. Addresses are u32, which wasm hands over as signed. */
-export interface ProgramExports {
+export interface ProgramExports extends WindowAxis {
   format(): number;
   entries(): number;
   heapBase(): number;
@@ -36,8 +37,6 @@ export interface ProgramExports {
   worker(s: number, t: number, generation: number): void;
   stop(s: number): void;
   opFunction(s: number, entry: number, section: number, i: number): number;
-  windowCount(size: number, roi: number, overlap: number): number;
-  windowStart(size: number, roi: number, overlap: number, i: number): number;
 }
 
 export const MODES: Readonly<Record<RunMode, number>> = {

@@ -1,10 +1,12 @@
 // Sliding windows over volumes of any size, first axis outermost. How they lie along an axis is the scheduler's to say
 // (runtime/scheduler/windows.ts).
 import { T3dcError } from './errors.ts';
-import type { ProgramExports } from './program.ts';
 
 /** The scheduler's windows along one axis. */
-export type WindowAxis = Pick<ProgramExports, 'windowCount' | 'windowStart'>;
+export interface WindowAxis {
+  windowCount(size: number, roi: number, overlap: number): number;
+  windowStart(size: number, roi: number, overlap: number, i: number): number;
+}
 
 export interface Windows extends Iterable<readonly number[]> {
   readonly count: number;

@@ -2,6 +2,7 @@ import type { BenchCase, Pass } from '../../bench/kernels/cases.ts';
 import type { BenchResult, CaseResult, Ceiling } from '../../bench/schema.ts';
 import { command, DEVICE } from '../command.ts';
 import { UsageError } from '../errors.ts';
+import { version } from '../version.ts';
 
 export const bench = command({
   name: 'bench',
@@ -84,7 +85,7 @@ export const bench = command({
         : { device: 'wasm' as const, threads, onNotice: (m: string) => out.note(m) };
       const { description, results } = await measure(open, ceilings);
       const result: BenchResult = {
-        t3dc: (await import('../main.ts')).version(),
+        t3dc: version(),
         device: {
           kind: gpu ? 'webgpu' : 'wasm',
           description,
