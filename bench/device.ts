@@ -1,5 +1,6 @@
 // The GPU of a bench: one device for the ceilings and the cases, with every feature that either can use.
 import { T3dcError } from '../runtime/index.ts';
+import { isSoftware } from '../runtime/webgpu-adapter.ts';
 
 export interface BenchGpu {
   readonly device: GPUDevice;
@@ -32,10 +33,8 @@ export async function openBenchGpu(software: boolean): Promise<BenchGpu | null> 
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) return null;
   const { info } = adapter;
-  const isSoftware = /llvmpipe|lavapipe|swiftshader|basic render/i.test(
-    [info.vendor, info.architecture, info.device, info.description].join(' '),
-  );
-  if (isSoftware && !software) return null;
+  const slow = isSoftware(info);
+  if (slow && !software) return null;
   const requiredLimits: Record<string, number> = {};
   // Every limit that a compute shader meets.
   for (const name in adapter.limits)
@@ -47,7 +46,7 @@ export async function openBenchGpu(software: boolean): Promise<BenchGpu | null> 
   return {
     device,
     info,
-    software: isSoftware,
+    software: slow,
     close: () => {
       device.destroy();
       gpu = null;

@@ -35,16 +35,13 @@ export async function measureEntry(session: Session, name: string, o: EntryOptio
   const out: CaseResult[] = [];
   const forward = await run('forward', () => session.entries[name]!(inputs));
   const profile = await session.profile(name);
-  out.push(
-    row(name, 'forward', 'whole call', forward, profile, o),
-    ...byKind(name, 'forward', profile, session.manifest, o),
-  );
+  out.push(row(name, 'forward', 'whole call', forward, profile, o), ...byKind(session, name, 'forward', profile, o));
   if (!trains) return out;
   const train = await run('train', async () => {
     for await (const step of session.train(name, [inputs], { onNonFinite: 'continue' })) void step;
   });
   const back = await session.profile(name, { mode: 'grad' });
-  out.push(row(name, 'train', 'whole step', train, back, o), ...byKind(name, 'train', back, session.manifest, o));
+  out.push(row(name, 'train', 'whole step', train, back, o), ...byKind(session, name, 'train', back, o));
   return out;
 
   function row(
@@ -55,14 +52,15 @@ export async function measureEntry(session: Session, name: string, o: EntryOptio
     ops: readonly OpTime[],
     { ceilings }: EntryOptions,
   ): CaseResult {
-    const { flops, bytes } = work(session.manifest, ops);
+    const flops = pass === 'forward' ? entry.flops.forward : entry.flops.grad;
+    const { bytes } = work(session.manifest, ops);
     const ms = percentiles(times);
     return {
       id: `${entryName}.${pass} ${shape}`,
       op: entryName,
       pass,
       shape,
-      dtype: 'f32',
+      dtype: dtypeOf(session),
       schedule: `${ops.length} kernels`,
       ms,
       runs: times.length,
@@ -73,6 +71,9 @@ export async function measureEntry(session: Session, name: string, o: EntryOptio
     };
   }
 }
+
+/** The wasm programs compute in f32 whatever the artifact's precision. */
+const dtypeOf = (s: Session): CaseResult['dtype'] => (s.device.kind === 'webgpu' ? s.manifest.precision : 'f32');
 
 /** What the manifest knows of the kernels behind these ops, by label. */
 function work(m: Manifest, ops: readonly OpTime[]): { flops: number; bytes: number } {
@@ -88,12 +89,13 @@ function work(m: Manifest, ops: readonly OpTime[]): { flops: number; bytes: numb
 }
 
 function byKind(
+  session: Session,
   entry: string,
   pass: string,
   ops: readonly OpTime[],
-  m: Manifest,
   { ceilings }: EntryOptions,
 ): CaseResult[] {
+  const m = session.manifest;
   const kindOf = new Map(m.dispatches.map((d) => [d.label, m.kernels[d.kernel]!.kind]));
   const groups = new Map<string, OpTime[]>();
   for (const op of ops) {
@@ -110,7 +112,7 @@ function byKind(
         op: kind,
         pass,
         shape: `${list.length} kernels`,
-        dtype: 'f32' as const,
+        dtype: dtypeOf(session),
         schedule: `${list.length} kernels${variants.length ? ` (${variants.join(', ')})` : ''}`,
         ms: { p20: ms, p50: ms, p80: ms },
         runs: 1,

@@ -12,7 +12,8 @@ export interface CaseResult {
   readonly op: string;
   readonly pass: string;
   readonly shape: string;
-  readonly dtype: 'f32';
+  /** What values are stored in between kernels. */
+  readonly dtype: 'f32' | 'f16';
   /** Kernels that ran, with the variant where a target has several. */
   readonly schedule: string;
   readonly ms: Percentiles;

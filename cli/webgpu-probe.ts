@@ -1,4 +1,5 @@
 // What WebGPU offers on this machine, asked through Dawn as the runtime does.
+import { isSoftware } from '../runtime/webgpu-adapter.ts';
 
 export interface AdapterFacts {
   readonly description: string;
@@ -78,16 +79,13 @@ export async function probeWebGpu(): Promise<WebGpuFacts> {
 function factsOf(adapter: GPUAdapter): AdapterFacts {
   const info = adapter.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
   const name = [info.device, info.description].filter(Boolean).join(' ');
-  const software =
-    info.isFallbackAdapter === true ||
-    /llvmpipe|lavapipe|swiftshader|basic render/i.test(`${name} ${info.architecture} ${info.vendor}`);
   const subgroups =
     info.subgroupMinSize && info.subgroupMaxSize ? ([info.subgroupMinSize, info.subgroupMaxSize] as const) : null;
   return {
     description: name || 'unnamed',
     vendor: info.vendor,
     architecture: info.architecture,
-    software,
+    software: isSoftware(info),
     subgroups,
     features: [...adapter.features].sort(),
     limits: Object.fromEntries(LIMITS.map((k) => [k, Number(adapter.limits[k])])),

@@ -1,5 +1,15 @@
 // A few elements of a kernel's output in float64: the meaning of evaluate.ts, for tensors too large to compute whole.
-import { ACC, attentionOperands, type Context, type Env, eachPoint, evalExpr, over } from './evaluate.ts';
+import {
+  ACC,
+  attentionOperands,
+  type Context,
+  contextOf,
+  type Env,
+  eachPoint,
+  evalExpr,
+  over,
+  reduced,
+} from './evaluate.ts';
 import { STEP_WORDS } from './expr.ts';
 import {
   type AttentionGradKernel,
@@ -23,7 +33,7 @@ export function evaluateAt(
   at: number,
   step: Uint32Array = new Uint32Array(STEP_WORDS),
 ): number {
-  const ctx: Context = { bufs: bufs as Float64Array[], step, floats: new Float32Array(step.buffer) };
+  const ctx = contextOf(bufs as Float64Array[], step);
   switch (kernel.kind) {
     case 'map':
       return evalExpr(storeOf(kernel, buf), point(kernel.vars, at), ctx);
@@ -52,18 +62,7 @@ function point(vars: readonly LoopVar[], at: number): Env {
 
 function reduceAt(k: ReduceKernel, ctx: Context, buf: number, at: number): number {
   const env = point(k.keep, at);
-  let acc = k.op === 'sum' ? 0 : k.op === 'min' ? Infinity : -Infinity;
-  let arg = 0;
-  eachPoint(k.red, env, (r) => {
-    const v = evalExpr(k.value, env, ctx);
-    if (k.op === 'sum') acc += v;
-    else if (k.op === 'min') acc = Math.min(acc, v);
-    else if (v > acc) {
-      acc = v;
-      arg = r;
-    }
-  });
-  env.set(ACC, k.op === 'argmax' ? arg : acc);
+  env.set(ACC, reduced(k, env, ctx));
   return evalExpr(storeOf(k, buf), env, ctx);
 }
 

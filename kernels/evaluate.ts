@@ -19,7 +19,7 @@ import {
 } from './ir.ts';
 
 export function evaluate(kernel: Kernel, bufs: Float64Array[], step: Uint32Array = new Uint32Array(STEP_WORDS)): void {
-  const ctx: Context = { bufs, step, floats: new Float32Array(step.buffer, step.byteOffset, step.length) };
+  const ctx = contextOf(bufs, step);
   switch (kernel.kind) {
     case 'map':
       evaluateMap(kernel, ctx);
@@ -45,6 +45,11 @@ export interface Context {
   readonly step: Uint32Array;
   readonly floats: Float32Array;
 }
+export const contextOf = (bufs: Float64Array[], step: Uint32Array): Context => ({
+  bufs,
+  step,
+  floats: new Float32Array(step.buffer, step.byteOffset, step.length),
+});
 /** Values of the loop variables, and of the anchor's result under `ACC`. */
 export type Env = Map<string, number>;
 export const ACC = '@acc';
@@ -260,22 +265,27 @@ function evaluateMap(kernel: MapKernel, ctx: Context): void {
   });
 }
 
+/** The reduction at the kept variables' values. */
+export function reduced(kernel: ReduceKernel, env: Env, ctx: Context): number {
+  let acc = kernel.op === 'sum' ? 0 : kernel.op === 'min' ? Infinity : -Infinity;
+  let arg = 0;
+  eachPoint(kernel.red, env, (r) => {
+    const v = evalExpr(kernel.value, env, ctx);
+    if (kernel.op === 'sum') acc += v;
+    else if (kernel.op === 'max') acc = Math.max(acc, v);
+    else if (kernel.op === 'min') acc = Math.min(acc, v);
+    else if (v > acc) {
+      acc = v;
+      arg = r;
+    }
+  });
+  return kernel.op === 'argmax' ? arg : acc;
+}
+
 function evaluateReduce(kernel: ReduceKernel, ctx: Context): void {
   const env: Env = new Map();
   eachPoint(kernel.keep, env, (i) => {
-    let acc = kernel.op === 'sum' ? 0 : kernel.op === 'min' ? Infinity : -Infinity;
-    let arg = 0;
-    eachPoint(kernel.red, env, (r) => {
-      const v = evalExpr(kernel.value, env, ctx);
-      if (kernel.op === 'sum') acc += v;
-      else if (kernel.op === 'max') acc = Math.max(acc, v);
-      else if (kernel.op === 'min') acc = Math.min(acc, v);
-      else if (v > acc) {
-        acc = v;
-        arg = r;
-      }
-    });
-    env.set(ACC, kernel.op === 'argmax' ? arg : acc);
+    env.set(ACC, reduced(kernel, env, ctx));
     const values = kernel.stores.map((s) => evalExpr(s.value, env, ctx));
     kernel.stores.forEach((s, n) => {
       ctx.bufs[s.buf]![i] = values[n]!;

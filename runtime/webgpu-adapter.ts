@@ -104,7 +104,7 @@ export function checkLimits(device: GPUDevice, manifest: Manifest, arenas: reado
     });
 }
 
-const isSoftware = (info: GPUAdapterInfo | null | undefined): boolean =>
+export const isSoftware = (info: GPUAdapterInfo | null | undefined): boolean =>
   (info as { isFallbackAdapter?: boolean } | undefined)?.isFallbackAdapter === true ||
   /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(describe(info));
 

@@ -1,6 +1,7 @@
 // What a WebGPU device reaches: multiply-adds in f32, f16 and each subgroup-matrix configuration, copying, workgroup memory,
 // and the launch of an empty dispatch. As CubeCL's probes: independent chains, primed buffers, warmed up until the time stops
 // falling; of several probes the best.
+import { isSoftware } from '../../runtime/webgpu-adapter.ts';
 import type { Ceiling } from '../schema.ts';
 import { plateau } from './plateau.ts';
 
@@ -19,10 +20,7 @@ interface Probe {
 /** Throws nothing for a feature that is missing: its ceiling is left out. */
 export async function webgpuCeilings(device: GPUDevice, info: GPUAdapterInfo | null): Promise<Ceiling[]> {
   const timer = new Timer(device);
-  const software = /llvmpipe|lavapipe|swiftshader/i.test(
-    [info?.vendor, info?.architecture, info?.description].join(' '),
-  );
-  const groups = software ? 64 : 8192;
+  const groups = isSoftware(info) ? 64 : 8192;
   try {
     const out: Ceiling[] = [];
     const best = async (name: string, unit: Ceiling['unit'], probes: readonly Probe[]): Promise<void> => {

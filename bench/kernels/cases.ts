@@ -43,6 +43,10 @@ function gradients(y: t.Tensor, wrt: readonly t.Tensor[], dy: t.Tensor): t.Tenso
   ).map((v) => new t.Tensor(v!));
 }
 
+/** What a product is differentiated with respect to: its gradient does not depend on it, so zeros of its shape will do. */
+const standIn = ({ axes }: InputSpec): t.Tensor =>
+  Object.entries(axes).reduce((z, [name, size]) => z.expand(name, size), t.constant(0));
+
 export interface ConvCase {
   readonly ci: number;
   readonly co: number;
@@ -71,9 +75,7 @@ export function conv3d(pass: 'forward' | 'data' | 'weight', o: ConvCase): BenchC
       inputs: { w, dy },
       out: count(x),
       run: (v) => {
-        // The data gradient does not depend on the data: any tensor of its shape will do.
-        const zero = v.dy!.slice('c', 0, 1).mul(0).sum('b d h w c');
-        const any = Object.entries(x.axes).reduce((z, [name, s]) => z.expand(name, s), zero);
+        const any = standIn(x);
         return { dx: gradients(y({ x: any, w: v.w! }), [any], v.dy!)[0]! };
       },
     });
@@ -82,8 +84,7 @@ export function conv3d(pass: 'forward' | 'data' | 'weight', o: ConvCase): BenchC
     inputs: { x, dy },
     out: count(w),
     run: (v) => {
-      const zero = v.dy!.slice('c', 0, 1).mul(0).sum('b d h w c');
-      const any = Object.entries(w.axes).reduce((z, [name, s]) => z.expand(name, s), zero);
+      const any = standIn(w);
       return { dw: gradients(y({ x: v.x!, w: any }), [any], v.dy!)[0]! };
     },
   });
