@@ -20,14 +20,17 @@ export function inspectPage(m: Manifest, name: string): string {
     e.training ? showFlops(e.flops.grad) : '–',
     e.training ? xml(`${e.training.optimizer}, lr ${e.training.lr}`) : '–',
   ]);
-  const plansOf = (entry: string, plans: Entry['memory'] | NonNullable<Entry['memory']['half']>, on: string) => [
+  const plansOf = (entry: string, plans: Entry['memory'] | NonNullable<Entry['memory']['webgpu']>, on: string) => [
     `<h3>${xml(entry)}: inference${on}</h3>`,
     memoryPicture(plans.forward, arenaNames),
     ...(plans.grad ? [`<h3>${xml(entry)}: forward and backward${on}</h3>`, memoryPicture(plans.grad, arenaNames)] : []),
   ];
   const plans = Object.entries(m.entries).flatMap(([entry, e]) =>
-    e.memory.half
-      ? [...plansOf(entry, e.memory.half, ', WebGPU (f16)'), ...plansOf(entry, e.memory, ', WebAssembly (f32)')]
+    e.memory.webgpu
+      ? [
+          ...plansOf(entry, e.memory.webgpu, `, WebGPU${m.precision === 'f16' ? ' (f16)' : ''}`),
+          ...plansOf(entry, e.memory, `, WebAssembly${m.precision === 'f16' ? ' (f32)' : ''}`),
+        ]
       : plansOf(entry, e.memory, ''),
   );
   const uses = new Uint32Array(m.kernels.length);

@@ -7,6 +7,7 @@ import { allocation, arenaBytes } from '../runtime/memory.ts';
 import { bundleRuntime } from './bundle.ts';
 import { compileProgram, programEnd, programTable, WasmEmitter } from './emit-wasm.ts';
 import { WebGpuEmitter } from './emit-webgpu.ts';
+import type { FitOptions } from './fit.ts';
 import { sha256 } from './hash.ts';
 import { layOut, placeParameters } from './layout.ts';
 import { compileEntry, type Log, type Options } from './pipeline.ts';
@@ -24,6 +25,8 @@ export interface BuildOptions extends SettingsOptions {
   readonly limits?: { readonly maxStorageBufferBindingSize?: number; readonly maxBufferSize?: number };
   /** f16: WebGPU programs store halves between kernels and scale the loss; the wasm ones stay f32. Default f32. */
   readonly precision?: 'f32' | 'f16';
+  /** On WebGPU, large tensors are computed slab by slab: as far as `memory` asks for it, else for the fewest bytes. */
+  readonly slabs?: boolean;
   /** Check the graph between passes (tests do). */
   readonly verify?: boolean;
   /** Default both; tests of one target leave the other out. */
@@ -60,9 +63,11 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   const single: Options = { ...options, precision: 'f32' };
   const entries = await stage('compile', () => model.entries.map((e) => compileEntry(model, e, single)));
   const halves = await stage('compile', () => (half ? model.entries.map((e) => compileEntry(model, e, options)) : []));
+  /** WebGPU has programs of its own. */
+  const own = half || (options.slabs === true && targets.has('webgpu'));
   const sections = [
-    ...entries.flatMap((e) => sectionsOf(e, words, single, half ? 'wasm' : undefined)),
-    ...halves.flatMap((e) => sectionsOf(e, words, options, 'webgpu')),
+    ...entries.flatMap((e) => sectionsOf(e, words, single, own ? 'wasm' : undefined)),
+    ...(own ? (half ? halves : entries).flatMap((e) => sectionsOf(e, words, half ? options : single, 'webgpu')) : []),
   ];
   const text = new TextEncoder();
   const rest = new Map<string, Uint8Array>();
@@ -82,7 +87,12 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   const graphHash = sha256(text.encode(entries.map((e) => print(e.entry.outputs)).join('\n')));
 
   // What lies beside the arenas is known only when all is emitted: a plan without a promise tells it.
-  const fit = { maxArena: options.limits?.maxBufferSize ?? DEFAULT_BUFFER, verify: options.verify, log: options.log };
+  const fit: FitOptions = {
+    maxArena: options.limits?.maxBufferSize ?? DEFAULT_BUFFER,
+    verify: options.verify,
+    log: options.log,
+    ...(options.slabs ? { slabs: options.memory === undefined ? 'smallest' : 'allowed' } : {}),
+  };
   const plan = (promise?: MemoryPromise) => stage('plan', () => planSections(model, entries, sections, promise, fit));
   const easy = await plan();
   let made = await assemble(easy);
@@ -94,7 +104,7 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
       wasm: training.wasm - arenaBytes(made.manifest, 'wasm'),
     };
     const over = (m: Manifest): number =>
-      (half ? m.memory.training.webgpu : Math.max(...Object.values(m.memory.training))) - bytes;
+      (own ? m.memory.training.webgpu : Math.max(...Object.values(m.memory.training))) - bytes;
     for (let missed = over(made.manifest); missed > 0; ) {
       made = await assemble(await plan({ bytes, beside, easy }));
       missed = over(made.manifest);

@@ -5,7 +5,7 @@ import type { Kernel } from '../kernels/ir.ts';
 import type { WgslKernel } from '../kernels/targets.ts';
 import { emitWgsl, header, mergeCode } from '../kernels/wgsl/index.ts';
 import type { Dispatch, KernelInfo, Place } from '../runtime/manifest.ts';
-import type { Program, ProgramTensor } from './program.ts';
+import type { Program, ProgramKernel, ProgramTensor } from './program.ts';
 import { slabs } from './slabs.ts';
 
 const MAX_FOLD = 65535;
@@ -36,25 +36,48 @@ export class WebGpuEmitter {
   ): { first: number; count: number } {
     const first = this.dispatches.length;
     const tensors = new Map(program.tensors.map((t) => [t.id, t]));
-    for (const k of program.kernels) this.kernel(k, readOnly, (id) => place(tensors.get(id)!));
+    const emitted = new Map<Kernel, [WgslKernel, number]>();
+    for (const k of program.kernels) {
+      // Parts of one kernel have one code.
+      const whole = k.of ?? k;
+      let known = emitted.get(whole);
+      if (!known) emitted.set(whole, (known = this.emit(whole, readOnly)));
+      this.dispatch(k, known, (id) => tensors.get(id)!, place);
+    }
     return { first, count: this.dispatches.length - first };
   }
 
-  private kernel(k: Kernel, readOnly: ReadonlySet<number>, place: (id: number) => Place): void {
+  private emit(k: Kernel, readOnly: ReadonlySet<number>): [WgslKernel, number] {
     const w = emitWgsl(k, { readOnly, maxFold: MAX_FOLD });
     const access = k.bufs.map((b) =>
       readOnly.has(b.tensor) && b.access === 'read' ? ('read' as const) : ('read_write' as const),
     );
-    const index = this.register(k, w, access);
-    for (const s of slabs(k, w.outermost, this.limits.maxStorageBufferBindingSize, w.slabMultiple)) {
+    return [w, this.register(k, w, access)];
+  }
+
+  private dispatch(
+    k: ProgramKernel,
+    [w, index]: readonly [WgslKernel, number],
+    tensor: (id: number) => ProgramTensor,
+    place: (t: ProgramTensor) => Place,
+  ): void {
+    const origins = k.bufs.map((b) => tensor(b.tensor).origin);
+    const cut = slabs(k, {
+      outermost: w.outermost,
+      multiple: w.slabMultiple,
+      maxBytes: this.limits.maxStorageBufferBindingSize,
+      part: k.range,
+      origins,
+    });
+    for (const s of cut) {
       const bindings = k.bufs.map((b, i) => {
-        const p = place(b.tensor);
+        const p = place(tensor(b.tensor));
         const [lo, hi] = s.windows[i]!;
         // a tensor's memory is whole units, so that rounding up stays inside
         const each = elementBytes(b.dtype);
         const bytes = Math.ceil(((hi - lo) * each) / 16) * 16;
         this.largestBinding = Math.max(this.largestBinding, bytes);
-        return [p.arena, p.offset + (lo * each) / 256, bytes] as const;
+        return [p.arena, p.offset + ((lo - (origins[i] ?? 0)) * each) / 256, bytes] as const;
       });
       disjoint(k, bindings);
       this.dispatches.push({

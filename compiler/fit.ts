@@ -2,6 +2,7 @@
 // recomputation has the planner's own bytes as its oracle: a peak that cannot be placed without gaps is asked to be lower.
 import { ModelError } from '../dsl/errors.ts';
 import { lifetimes, profile } from './lifetimes.ts';
+import { loopsInto, loopsSmallest } from './loop-plans.ts';
 import type { Log } from './pipeline.ts';
 import { type Plan, planMemory, verifyPlan } from './plan.ts';
 import type { Program } from './program.ts';
@@ -19,6 +20,8 @@ export interface FitOptions {
   readonly maxArena: number;
   readonly verify?: boolean;
   readonly log?: Log;
+  /** Large tensors may be computed slab by slab (WebGPU alone): where a promise asks for it, or for the fewest bytes. */
+  readonly slabs?: 'allowed' | 'smallest';
 }
 
 /** What may be done again to save memory, as a part of a program's work, where no budget asks for more. */
@@ -39,29 +42,45 @@ export function fitInto(program: Program, budget: number, o: FitOptions): Fitted
     const f = attempt(program, { budget: target }, o);
     const over = allocated(f.plan) - budget;
     if (over <= 0) return f;
-    if (f.plan.peak > target) return null;
+    if (f.plan.peak > target) break;
     target -= over;
+  }
+  for (let looped = o.slabs ? loopsInto(program, budget) : null, target = budget; looped && target > 0; ) {
+    const f = place(program, looped.program, o);
+    const over = allocated(f.plan) - budget;
+    if (over <= 0) return f;
+    target -= over;
+    looped = looped.under(target) ?? loopsInto(program, target);
   }
   return null;
 }
 
 /** With the fewest bytes that the search finds. */
-export const fitSmallest = (program: Program, o: FitOptions): Fitted => attempt(program, {}, o);
+export function fitSmallest(program: Program, o: FitOptions): Fitted {
+  const f = attempt(program, {}, o);
+  const looped = o.slabs ? loopsSmallest(program) : null;
+  if (!looped) return f;
+  const by = place(program, looped, o);
+  return allocated(by.plan) < allocated(f.plan) ? by : f;
+}
 
 function attempt(program: Program, limits: Parameters<typeof recompute>[1], o: FitOptions): Fitted {
-  const r = recompute(program, limits);
-  const plan = planMemory(r.program, o.maxArena);
+  return place(program, recompute(program, limits).program, o);
+}
+
+/** A place for everything in `now`, which computes what `program` does. */
+function place(program: Program, now: Program, o: FitOptions): Fitted {
+  const plan = planMemory(now, o.maxArena);
   if (o.verify) verifyPlan(plan);
+  const work = (p: Program): number => p.kernels.reduce((s, k) => s + k.flops, 0);
+  const kernels = now.kernels.length - program.kernels.length;
+  const flops = work(now) - work(program);
   o.log?.(`${program.name}: memory`, [
-    `${r.repeats} kernels run again, ${r.flops} operations`,
+    `${kernels} kernels run again, or in parts; ${flops} operations more`,
     `peak ${plan.peak} bytes in ${plan.arenas.length} arenas of ${plan.arenas.join(', ')}`,
   ]);
   const without = (): number[] => profile(lifetimes(program), program.kernels.length);
-  return {
-    program: r.program,
-    plan,
-    again: r.repeats > 0 ? { kernels: r.repeats, flops: r.flops, without: without() } : null,
-  };
+  return { program: now, plan, again: kernels > 0 ? { kernels, flops, without: without() } : null };
 }
 
 /**
@@ -75,6 +94,7 @@ export function fitAll(
   total: (fitted: readonly Fitted[]) => number,
   o: FitOptions,
 ): Fitted[] {
+  if (promise === undefined && o.slabs === 'smallest') return programs.map((p) => fitSmallest(p, o));
   let now = programs.map((p) => fit(p, o));
   if (promise === undefined) return now;
   for (let n = 0; n < ATTEMPTS; n++) {
@@ -93,6 +113,6 @@ export function fitAll(
   const show = (bytes: number): string => `${bytes} bytes (${(bytes / 2 ** 30).toFixed(2)} GiB)`;
   throw new ModelError(
     'plan-memory',
-    `--memory allows ${show(promise.bytes)}; the smallest plan needs ${show(least)}, the one without a promise ${show(easy)}\n  fix: allow at least ${least} bytes, build fewer entries (--entries), or a smaller --size or --batch`,
+    `--memory allows ${show(promise.bytes)}; the smallest plan needs ${show(least)}, the one without a promise ${show(easy)}\n  fix: allow at least ${least} bytes, build fewer entries (--entries), a smaller --size or --batch${o.slabs ? '' : ', or by slabs (--slabs) for WebGPU'}`,
   );
 }

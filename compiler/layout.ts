@@ -74,9 +74,9 @@ export function layOut(
     for (const s of e.entry.optimizer?.states ?? [])
       if (!states.has(s)) states.set(s, add({ name: s, role: 'state', bytes: trainable, sections: ['update'] }));
 
-  const half = plans.some((p) => p.target === 'webgpu');
+  const scaled = plans.some((p) => p.program.tensors.some((t) => t.home.kind === 'arena' && t.home.name === SCALER));
   const scaler =
-    half && training
+    scaled && training
       ? add({
           name: SCALER,
           role: 'scalars',
@@ -103,7 +103,7 @@ export function layOut(
   add({ name: 'io', role: 'activations', bytes: io, sections: ['forward', 'grad'] });
 
   const firstArena = new Map<string, number>();
-  const scratch = (p: PlannedProgram): string => (p.target === 'webgpu' ? `${p.kind}.f16` : p.kind);
+  const scratch = (p: PlannedProgram): string => (p.target === 'webgpu' ? `${p.kind}.webgpu` : p.kind);
   for (const name of new Set(plans.map(scratch))) {
     const mine = plans.filter((p) => scratch(p) === name);
     const { kind, target } = mine[0]!;

@@ -1,5 +1,6 @@
 // Lifetimes: from which kernel to which a temporary holds something, and what is alive at each.
 import { byteLength } from '../dsl/types.ts';
+import type { KernelBase } from '../kernels/ir.ts';
 import { type Program, type ProgramTensor, readsOf, writesOf } from './program.ts';
 
 const UNIT = 256;
@@ -14,7 +15,7 @@ export interface Lifetime {
 }
 
 /** Of every temporary that some kernel touches, in the tensors' order. */
-export function lifetimes(program: Program): Lifetime[] {
+export function lifetimes(program: Program<KernelBase>): Lifetime[] {
   const first = new Map<number, number>();
   const last = new Map<number, number>();
   program.kernels.forEach((k, i) => {
@@ -44,4 +45,5 @@ export function profile(live: readonly Lifetime[], count: number): number[] {
   return change.slice(0, count).map((c) => (now += c));
 }
 
-export const peakOf = (program: Program): number => Math.max(0, ...profile(lifetimes(program), program.kernels.length));
+export const peakOf = (program: Program<KernelBase>): number =>
+  Math.max(0, ...profile(lifetimes(program), program.kernels.length));

@@ -1,6 +1,6 @@
 // A program: kernels in order over tensors. One per section of an entry (forward, grad, update).
 import type { TensorType } from '../dsl/types.ts';
-import type { Kernel } from '../kernels/ir.ts';
+import type { Kernel, KernelBase } from '../kernels/ir.ts';
 
 /** Where a tensor lives. Temporaries are placed by the memory plan. */
 export type Home =
@@ -17,17 +17,40 @@ export interface ProgramTensor {
   readonly type: TensorType;
   readonly label: string;
   readonly home: Home;
+  /** A window of a larger tensor that is nowhere whole (slab-loops.ts): the element of that tensor at which it starts. */
+  readonly origin?: number;
 }
 
-export interface Program {
+/** A range of a kernel's outermost output axis. */
+export interface Part {
+  readonly first: number;
+  readonly count: number;
+}
+
+export type ProgramKernel = Kernel & {
+  /** Where it is a part of a kernel: which, and the kernel (the same code over other tensors). */
+  readonly range?: Part;
+  readonly of?: Kernel;
+};
+
+/** A loop over slabs (slab-loops.ts), as one step to plan: it reads and writes what its kernels do, and its windows' bytes are one
+ *  temporary of its own. */
+export interface Loop extends KernelBase {
+  readonly kind: 'loop';
+  readonly inner: readonly ProgramKernel[];
+  /** The tensors of `bufs` as `inner` calls them. */
+  readonly tensors: readonly number[];
+}
+
+export interface Program<K extends KernelBase = ProgramKernel> {
   readonly name: string;
-  readonly kernels: readonly Kernel[];
+  readonly kernels: readonly K[];
   readonly tensors: readonly ProgramTensor[];
 }
 
 /** Tensors that a kernel reads and writes. */
-export const readsOf = (k: Kernel): number[] => k.bufs.filter((b) => b.access !== 'write').map((b) => b.tensor);
-export const writesOf = (k: Kernel): number[] => k.bufs.filter((b) => b.access !== 'read').map((b) => b.tensor);
+export const readsOf = (k: KernelBase): number[] => k.bufs.filter((b) => b.access !== 'write').map((b) => b.tensor);
+export const writesOf = (k: KernelBase): number[] => k.bufs.filter((b) => b.access !== 'read').map((b) => b.tensor);
 
 /** Ids are handed out across the programs of an entry, so that ports and parameters keep theirs. */
 export class TensorTable {

@@ -6,12 +6,12 @@
 // (XLA's HloRematerialization works alike): where most is alive, of the tensors that lie idle there, it drops the one that
 // costs the least work per byte. At the end it takes back what turned out not to be needed.
 import { byteLength } from '../dsl/types.ts';
-import type { Kernel } from '../kernels/ir.ts';
+import type { KernelBase } from '../kernels/ir.ts';
 import { align, peakOf } from './lifetimes.ts';
 import type { Program, ProgramTensor } from './program.ts';
 
-export interface Recomputed {
-  readonly program: Program;
+export interface Recomputed<K extends KernelBase> {
+  readonly program: Program<K>;
   /** Bytes of temporaries at the fullest kernel. */
   readonly peak: number;
   /** Operations that are done again. */
@@ -28,7 +28,10 @@ export interface Limits {
 }
 
 /** The program with its temporaries' peak at or under the budget, or as near as the search comes. */
-export function recompute(program: Program, { budget = 0, work = Number.POSITIVE_INFINITY }: Limits): Recomputed {
+export function recompute<K extends Planned>(
+  program: Program<K>,
+  { budget = 0, work = Number.POSITIVE_INFINITY }: Limits,
+): Recomputed<K> {
   let state = measure(new Steps(program));
   const most = work === Number.POSITIVE_INFINITY ? work : work * workOf(state.steps.list, state.steps);
   while (state.peak > budget) {
@@ -38,7 +41,7 @@ export function recompute(program: Program, { budget = 0, work = Number.POSITIVE
   }
   state = takeBack(state, Math.max(budget, state.peak));
   const result = state.steps.program();
-  const flops = (p: Program): number => p.kernels.reduce((s, k) => s + k.flops, 0);
+  const flops = (p: Program<K>): number => p.kernels.reduce((s, k) => s + k.flops, 0);
   return {
     program: result,
     peak: peakOf(result),
@@ -54,21 +57,24 @@ const CHAIN = 8;
 /** A byte moved counts as so many operations, so that elementwise kernels are not free. */
 const PER_BYTE = 12;
 
+/** A kernel, or what is planned as one. */
+type Planned = KernelBase & { readonly kind: string };
+
 /** A kernel in the list, with the tensor behind each of its buffers: a repeated kernel has copies there. */
-interface Step {
-  readonly kernel: Kernel;
+interface Step<K extends Planned> {
+  readonly kernel: K;
   readonly tensors: readonly number[];
   readonly repeat: boolean;
 }
 
 /** An immutable list of steps over a growing table of tensors. */
-class Steps {
-  readonly list: readonly Step[];
+class Steps<K extends Planned> {
+  readonly list: readonly Step<K>[];
   /** Shared by all lists of one search: ids only grow. */
   private readonly table: { tensors: ProgramTensor[]; value: number[]; bytes: number[] };
-  private readonly origin: Program;
+  private readonly origin: Program<K>;
 
-  constructor(program: Program, list?: readonly Step[], table?: Steps['table']) {
+  constructor(program: Program<K>, list?: readonly Step<K>[], table?: Steps<K>['table']) {
     this.origin = program;
     this.list =
       list ?? program.kernels.map((kernel) => ({ kernel, tensors: kernel.bufs.map((b) => b.tensor), repeat: false }));
@@ -79,7 +85,7 @@ class Steps {
     };
   }
 
-  with(list: readonly Step[]): Steps {
+  with(list: readonly Step<K>[]): Steps<K> {
     return new Steps(this.origin, list, this.table);
   }
   copy(tensor: number): number {
@@ -102,7 +108,7 @@ class Steps {
     return this.table.tensors[tensor]!.home;
   }
 
-  program(): Program {
+  program(): Program<K> {
     const kernels = this.list.map(({ kernel, tensors, repeat }) => ({
       ...kernel,
       name: repeat ? `${kernel.name}.again` : kernel.name,
@@ -118,8 +124,8 @@ class Steps {
   }
 }
 
-interface State {
-  readonly steps: Steps;
+interface State<K extends Planned> {
+  readonly steps: Steps<K>;
   readonly peak: number;
   /** Bytes alive at each step. */
   readonly profile: readonly number[];
@@ -129,7 +135,7 @@ interface State {
   readonly copies: ReadonlyMap<number, readonly number[]>;
 }
 
-function measure(steps: Steps): State {
+function measure<K extends Planned>(steps: Steps<K>): State<K> {
   const touches = new Map<number, number[]>();
   const copies = new Map<number, number[]>();
   steps.list.forEach((s, i) => {
@@ -154,7 +160,7 @@ function measure(steps: Steps): State {
 }
 
 /** Operations, and bytes moved counted as operations. */
-function workOf(list: readonly Step[], steps: Steps): number {
+function workOf<K extends Planned>(list: readonly Step<K>[], steps: Steps<K>): number {
   return list.reduce((sum, { kernel, tensors }) => {
     const moved = [...new Set(tensors)].reduce((n, t) => n + steps.bytesOf(t), 0);
     return sum + kernel.flops + PER_BYTE * moved;
@@ -162,7 +168,7 @@ function workOf(list: readonly Step[], steps: Steps): number {
 }
 
 /** One more tensor dropped where most is alive; null where nothing helps, or all that would is more work than `most` allows. */
-function improve(s: State, most: number): State | null {
+function improve<K extends Planned>(s: State<K>, most: number): State<K> | null {
   const at = s.profile.indexOf(s.peak);
   const left =
     most -
@@ -170,7 +176,7 @@ function improve(s: State, most: number): State | null {
       s.steps.list.filter((x) => x.repeat),
       s.steps,
     );
-  const candidates: { t: number; next: number; chain: Chain; hope: number }[] = [];
+  const candidates: { t: number; next: number; chain: Chain<K>; hope: number }[] = [];
   for (const [t, list] of s.touches) {
     const next = list.find((i) => i >= at);
     if (next === undefined || next === at || list[0]! > at) continue;
@@ -179,7 +185,7 @@ function improve(s: State, most: number): State | null {
   }
   // What is freed is at most the tensor: the most hopeful first, until none can be better.
   candidates.sort((a, b) => b.hope - a.hope || a.t - b.t);
-  let best: State | null = null;
+  let best: State<K> | null = null;
   let score = 0;
   for (const { t, next, chain, hope } of candidates) {
     if (hope <= score) break;
@@ -195,7 +201,7 @@ function improve(s: State, most: number): State | null {
 }
 
 /** From step `next` on, the readers of t read a copy that is computed just before it. */
-function drop(s: State, t: number, next: number, chain: Chain): State {
+function drop<K extends Planned>(s: State<K>, t: number, next: number, chain: Chain<K>): State<K> {
   const { list } = s.steps;
   const fresh = chain.copies.get(t)!;
   const later = list
@@ -204,20 +210,20 @@ function drop(s: State, t: number, next: number, chain: Chain): State {
   return measure(s.steps.with([...list.slice(0, next), ...chain.steps, ...later]));
 }
 
-interface Chain {
-  readonly steps: Step[];
+interface Chain<K extends Planned> {
+  readonly steps: Step<K>[];
   readonly copies: Map<number, number>;
   cost: number;
 }
 
 /** The steps that compute t again before step `next`, inputs first. */
-function repeats(s: State, t: number, next: number): Chain | null {
-  const chain: Chain = { steps: [], copies: new Map(), cost: 0 };
+function repeats<K extends Planned>(s: State<K>, t: number, next: number): Chain<K> | null {
+  const chain: Chain<K> = { steps: [], copies: new Map(), cost: 0 };
   const small = SMALL * s.steps.bytesOf(t);
   return again(s, t, next, small, chain) ? chain : null;
 }
 
-function again(s: State, t: number, next: number, small: number, chain: Chain): boolean {
+function again<K extends Planned>(s: State<K>, t: number, next: number, small: number, chain: Chain<K>): boolean {
   const writer = s.touches.get(t)![0]!;
   const { kernel, tensors } = s.steps.list[writer]!;
   if (chain.steps.length >= CHAIN || !repeatable(s.steps, kernel, tensors)) return false;
@@ -244,7 +250,14 @@ function again(s: State, t: number, next: number, small: number, chain: Chain): 
 }
 
 /** A copy of u that can be read before step `next`: one in the chain, one alive there, or a small one kept alive. */
-function available(s: State, u: number, dropped: number, next: number, small: number, chain: Chain): number | null {
+function available<K extends Planned>(
+  s: State<K>,
+  u: number,
+  dropped: number,
+  next: number,
+  small: number,
+  chain: Chain<K>,
+): number | null {
   const made = chain.copies.get(u);
   if (made !== undefined) return made;
   const copies = s.copies.get(s.steps.valueOf(u))!.filter((c) => c !== dropped && s.touches.get(c)![0]! < next);
@@ -254,7 +267,8 @@ function available(s: State, u: number, dropped: number, next: number, small: nu
 }
 
 /** Kernels that only write temporaries, each by itself alone, and read what does not change. */
-function repeatable(steps: Steps, kernel: Kernel, tensors: readonly number[]): boolean {
+function repeatable<K extends Planned>(steps: Steps<K>, kernel: K, tensors: readonly number[]): boolean {
+  if (kernel.kind === 'loop') return false;
   return kernel.bufs.every((b, n) => {
     const { kind } = steps.home(tensors[n]!);
     if (b.access === 'read') return kind !== 'gradient' && kind !== 'arena';
@@ -263,7 +277,7 @@ function repeatable(steps: Steps, kernel: Kernel, tensors: readonly number[]): b
 }
 
 /** Undoes drops, the dearest first, as long as the peak stays at or under `budget`. */
-function takeBack(from: State, budget: number): State {
+function takeBack<K extends Planned>(from: State<K>, budget: number): State<K> {
   let s = from;
   const dearest = s.steps.list
     .filter((x) => x.repeat)
@@ -293,7 +307,7 @@ function takeBack(from: State, budget: number): State {
 }
 
 /** Without repeated steps that nobody reads. */
-function withoutUnread(steps: Steps): Steps {
+function withoutUnread<K extends Planned>(steps: Steps<K>): Steps<K> {
   let list = steps.list;
   for (;;) {
     const read = new Set(list.flatMap((x) => x.tensors.filter((_, n) => x.kernel.bufs[n]!.access !== 'write')));

@@ -37,8 +37,8 @@ export interface MemoryPromise {
 }
 
 /**
- * Recomputation and places for all sections, inside a promise where one is given. Where WebGPU has programs of its own, the
- * promise is WebGPU's; the wasm target, which keeps f32, comes as near as it can.
+ * Recomputation, slabs and places for all sections, inside a promise where one is given. Where WebGPU has programs of its own,
+ * the promise is WebGPU's; the wasm target, which keeps f32 and whole tensors, comes as near as it can.
  */
 export function planSections(
   model: TracedModel,
@@ -67,7 +67,7 @@ export function planSections(
         mine.map((s) => s.program),
         promise && { bytes: promise.bytes, strict },
         total,
-        o,
+        targets.includes('wasm') ? { ...o, slabs: undefined } : o,
       ),
     );
   };

@@ -4,6 +4,7 @@ import { add, type Int, int, mul, range, variable } from '../dsl/int.ts';
 import { elementBytes } from '../dsl/types.ts';
 import { type Expr, substitute, walk } from '../kernels/expr.ts';
 import { type Affine, axisVar, type Kernel, type Operand } from '../kernels/ir.ts';
+import type { Part } from './program.ts';
 
 export interface Slab {
   readonly first: number;
@@ -23,24 +24,39 @@ export class SlabError extends Error {
  *  driver's watchdog (2 s on Windows) ends it and a page stays alive. */
 export const MAX_FLOPS = 4e10;
 
-/** Cuts a kernel into as few slabs as keep every binding at or under `maxBytes`, and their work under MAX_FLOPS where it can
- *  be cut so far; they start at multiples of `multiple`. `outermost` and `multiple` come from the emitter. */
-export function slabs(k: Kernel, outermost: number, maxBytes: number, multiple = 1, maxFlops = MAX_FLOPS): Slab[] {
+export interface SlabOptions {
+  /** Size of the outermost output axis, and what slabs start at multiples of (default 1); the emitter says both. */
+  readonly outermost: number;
+  readonly multiple?: number;
+  /** Of a binding. */
+  readonly maxBytes: number;
+  readonly maxFlops?: number;
+  /** The range to cut. Default all. */
+  readonly part?: Part;
+  /** Element at which each buffer starts, where it is a window of its tensor. */
+  readonly origins?: readonly (number | undefined)[];
+}
+
+/** Cuts a kernel into as few slabs as keep every binding at or under `maxBytes`, and their work under `maxFlops` (MAX_FLOPS)
+ *  where it can be cut so far. */
+export function slabs(k: Kernel, o: SlabOptions): Slab[] {
+  const { outermost, multiple = 1, maxBytes, maxFlops = MAX_FLOPS } = o;
+  const { first: from, count: total } = o.part ?? { first: 0, count: outermost };
   const limits = k.bufs.map((b) => Math.floor(maxBytes / elementBytes(b.dtype)));
   const whole: Slab = { first: 0, count: outermost, windows: k.bufs.map((b) => [0, b.size]) };
-  const units = Math.ceil(outermost / multiple);
+  const units = Math.ceil(total / multiple);
   const least = Math.max(1, Math.min(units, Math.ceil(k.flops / maxFlops)));
   const fits = k.bufs.every((b, i) => b.size <= limits[i]!);
-  if (fits && least === 1) return [whole];
+  if (fits && least === 1 && !o.part) return [whole];
   const uses = loads(k);
-  for (let parts = fits ? least : Math.max(2, least); parts <= units; parts++) {
+  for (let parts = fits || o.part ? least : Math.max(2, least); parts <= units; parts++) {
     const step = Math.ceil(units / parts) * multiple;
     const list: Slab[] = [];
-    for (let first = 0; first < outermost; first += step)
-      list.push(slab(k, uses, first, Math.min(step, outermost - first), outermost));
+    for (let first = 0; first < total; first += step)
+      list.push(slab(k, uses, from + first, Math.min(step, total - first), o));
     if (list.every((s) => s.windows.every(([lo, hi], i) => hi - lo <= limits[i]!))) return list;
   }
-  const worst = slab(k, uses, 0, Math.min(multiple, outermost), outermost)
+  const worst = slab(k, uses, from, Math.min(multiple, total), o)
     .windows.map(([lo, hi], i) => ({ label: k.bufs[i]!.label, size: (hi - lo) * elementBytes(k.bufs[i]!.dtype) }))
     .sort((a, b) => b.size - a.size)[0]!;
   throw new SlabError(
@@ -134,11 +150,17 @@ function outer(k: Kernel): Outer {
   }
 }
 
-function slab(k: Kernel, uses: readonly Use[], first: number, count: number, outermost: number): Slab {
+/** Per buffer the elements [lo, hi) that a part of the kernel reads or writes, as far as its indices tell; null: none. */
+export function reach(
+  k: Kernel,
+  part: Part,
+  outermost: number,
+  uses: readonly Use[] = loads(k),
+): (readonly [number, number] | null)[] {
   const { name, group, stores } = outer(k);
   const size = group?.size ?? 1;
-  const end = Math.min(group?.all ?? Number.POSITIVE_INFINITY, (first + count) * size);
-  const ranges = new Map([[name, [first * size, end - 1] as const]]);
+  const end = Math.min(group?.all ?? Number.POSITIVE_INFINITY, (part.first + part.count) * size);
+  const ranges = new Map([[name, [part.first * size, end - 1] as const]]);
   const lo = k.bufs.map((b) => b.size);
   const hi = k.bufs.map(() => 0);
   const grow = (buf: number, a: number, b: number): void => {
@@ -152,14 +174,21 @@ function slab(k: Kernel, uses: readonly Use[], first: number, count: number, out
       grow(u.buf, a, b + 1);
     }
   }
-  for (const s of stores) grow(s.buf, first * s.inner, (first + count) * s.inner);
+  for (const s of stores) grow(s.buf, part.first * s.inner, (part.first + part.count) * s.inner);
+  return k.bufs.map((_, i) => (hi[i]! > lo[i]! ? ([lo[i]!, hi[i]!] as const) : null));
+}
+
+function slab(k: Kernel, uses: readonly Use[], first: number, count: number, o: SlabOptions): Slab {
+  const reached = reach(k, { first, count }, o.outermost, uses);
   return {
     first,
     count,
     windows: k.bufs.map((b, i) => {
       const unit = ALIGN / elementBytes(b.dtype);
-      if (hi[i]! <= lo[i]!) return [0, Math.min(b.size, unit)] as const;
-      return [Math.floor(lo[i]! / unit) * unit, hi[i]!] as const;
+      const r = reached[i];
+      if (r) return [Math.floor(r[0] / unit) * unit, r[1]] as const;
+      const start = o.origins?.[i] ?? 0; // something must be bound
+      return [start, start + Math.min(b.size, unit)] as const;
     }),
   };
 }

@@ -88,7 +88,7 @@ export function entryTable(
     forward: memory(find('forward', target))!,
     grad: memory(find('grad', target)),
   });
-  const half = programs.some((p) => p.target === 'webgpu');
+  const own = programs.some((p) => p.target === 'webgpu');
   const flops = (p: PlannedSection | undefined): number => p?.program.kernels.reduce((s, k) => s + k.flops, 0) ?? 0;
   const names = [...m.parameters.keys()];
   const opt = e.entry.optimizer;
@@ -109,7 +109,7 @@ export function entryTable(
           settings: opt.settings,
         }
       : null,
-    memory: { ...plans('wasm'), half: half ? plans('webgpu') : null },
+    memory: { ...plans('wasm'), webgpu: own ? plans('webgpu') : null },
     flops: { forward: flops(find('forward', 'webgpu')), grad: flops(find('grad', 'webgpu')) },
   };
 }

@@ -16,7 +16,7 @@ interface PackedMemory {
   readonly grad: PackedPlan | null;
 }
 interface PackedEntry extends Omit<Entry, 'memory'> {
-  readonly memory: PackedMemory & { readonly half: PackedMemory | null };
+  readonly memory: PackedMemory & { readonly webgpu: PackedMemory | null };
 }
 /** [name, region, kind, flops, bytes, 1 if it reads the step block, a letter per storage binding (r read, w read and write),
  *  variants] */
@@ -53,7 +53,7 @@ export function packManifest(m: Manifest): PackedManifest {
   });
   const entry = (e: Entry): PackedEntry => ({
     ...e,
-    memory: { ...both(e.memory), half: e.memory.half && both(e.memory.half) },
+    memory: { ...both(e.memory), webgpu: e.memory.webgpu && both(e.memory.webgpu) },
   });
   return {
     ...m,
@@ -102,7 +102,7 @@ export function unpackManifest({ strings, ...m }: PackedManifest): Manifest {
   });
   const entry = (e: PackedEntry): Entry => ({
     ...e,
-    memory: { ...both(e.memory), half: e.memory.half && both(e.memory.half) },
+    memory: { ...both(e.memory), webgpu: e.memory.webgpu && both(e.memory.webgpu) },
   });
   const dispatch = ([kernel, label, bindings, params, grids]: PackedDispatch): Dispatch => ({
     kernel,

@@ -136,8 +136,8 @@ export interface Entry {
   readonly memory: {
     readonly forward: MemoryPlan;
     readonly grad: MemoryPlan | null;
-    /** The WebGPU programs' own plans where they store f16. */
-    readonly half: { readonly forward: MemoryPlan; readonly grad: MemoryPlan | null } | null;
+    /** The WebGPU programs' own plans, where they store f16 or compute by slabs. */
+    readonly webgpu: { readonly forward: MemoryPlan; readonly grad: MemoryPlan | null } | null;
   };
   readonly flops: { readonly forward: number; readonly grad: number };
 }

@@ -392,21 +392,13 @@ class WebGpuDevice implements Device {
   }
 }
 
+/** Operations of each dispatch, which may be a part of its kernel: parameter word 0 is the first outermost index, word 1 their
+ *  number. */
 function workOf({ dispatches, kernels }: Manifest): Float64Array {
-  const out = new Float64Array(dispatches.length);
-  for (let from = 0; from < dispatches.length; ) {
-    const { kernel, label } = dispatches[from]!;
-    let to = from;
-    let all = 0;
-    // Slabs of one kernel follow each other; parameter word 0 is the first index, word 1 their number.
-    for (; to < dispatches.length; to++) {
-      const d = dispatches[to]!;
-      if (d.kernel !== kernel || d.label !== label || (to > from && d.params[0] === 0)) break;
-      all += d.params[1]!;
-    }
-    for (; from < to; from++) out[from] = (kernels[kernel]!.flops * dispatches[from]!.params[1]!) / Math.max(1, all);
-  }
-  return out;
+  const outermost = new Float64Array(kernels.length);
+  const end = (d: Manifest['dispatches'][number]): number => d.params[0]! + d.params[1]!;
+  for (const d of dispatches) outermost[d.kernel] = Math.max(1, outermost[d.kernel]!, end(d));
+  return Float64Array.from(dispatches, (d) => (kernels[d.kernel]!.flops * d.params[1]!) / outermost[d.kernel]!);
 }
 
 function gpuError(error: GPUError): T3dcError {

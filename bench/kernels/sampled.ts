@@ -1,6 +1,7 @@
 // Float64 values of a few elements of a program's outputs, through all of its kernels, computed as they are asked for.
 import type { Program } from '../../compiler/program.ts';
 import { evaluateAt } from '../../kernels/evaluate-at.ts';
+import type { Kernel } from '../../kernels/ir.ts';
 
 /** Terms that one case's reference may add up. */
 const WORK = 4e6;
@@ -29,7 +30,14 @@ export function sampleOutputs(program: Program, inputs: Readonly<Record<string, 
   return samples;
 }
 
+/** What one element of the kernel's output sums. */
+function terms(k: Kernel): number {
+  if (k.kind === 'reduce') return k.red.reduce((n, v) => n * v.size, 1);
+  return k.kind === 'contract' ? k.k.reduce((n, v) => n * k.vars.get(v)!, 1) : 1;
+}
+
 class Lazy {
+  /** Elements read and terms added. */
   reads = 0;
   private readonly known = new Map<number, Map<number, number>>();
   private readonly given = new Map<number, ArrayLike<number>>();
@@ -58,6 +66,7 @@ class Lazy {
       kernel.bufs.findIndex((b) => b.tensor === tensor),
       at,
     );
+    this.reads += terms(kernel);
     known.set(at, value);
     return value;
   }

@@ -29,6 +29,12 @@ export const build = command({
       value: '4GiB',
       help: 'a promise over all that a session allocates: recompute rather than keep, and refuse to build where nothing fits',
     },
+    slabs: {
+      kind: 'flag',
+      help:
+        'on WebGPU, compute large tensors slab by slab instead of keeping them whole: as far as --memory asks for it, else ' +
+        'for the fewest bytes; the same bits, more work; wasm keeps them whole',
+    },
     'max-binding': {
       kind: 'text',
       value: 'BYTES',
@@ -41,6 +47,10 @@ export const build = command({
     [
       't3dc build t3d --preset base --set outChannels=8 lr=1e-3 --memory 2.5GiB',
       'for 8 classes, trained inside 2.5 GiB',
+    ],
+    [
+      't3dc build t3d --preset base --size 160x256x256 --precision f16 --slabs --memory 3GiB',
+      'for whole volumes of that size at once: no windows, no seams',
     ],
     ['t3dc build examples/unet.ts -o unet.t3dc --entries logits', 'another model, inference alone, as one file'],
   ],
@@ -60,6 +70,7 @@ export const build = command({
       entries,
       memory,
       precision: values.precision,
+      slabs: values.slabs,
       limits,
       log: values.explain ? (pass, lines) => explain(out, pass, lines) : undefined,
     });
@@ -93,7 +104,7 @@ export function summary(m: Manifest): string[] {
   const port = (p: { name: string; dtype: string; axes: readonly string[]; shape: readonly number[] }) =>
     `${p.name} ${p.dtype}[${p.axes.map((a, i) => `${a}=${p.shape[i]}`).join(' ')}]`;
   const rows = Object.entries(m.entries).map(([name, e]) => {
-    const plans = e.memory.half ?? e.memory;
+    const plans = e.memory.webgpu ?? e.memory;
     return [
       name,
       showFlops(e.flops.forward),
@@ -111,7 +122,9 @@ export function summary(m: Manifest): string[] {
     ...signatures,
     '',
     ...columns([['entry', 'forward', 'training', 'memory', 'training'], ...rows], '.rrrr').map((l) => `  ${l}`),
-    ...(m.precision === 'f16' ? ['  (memory of the WebGPU programs, which store f16)'] : []),
+    ...(Object.values(m.entries).some((e) => e.memory.webgpu)
+      ? [`  (memory of the WebGPU programs${m.precision === 'f16' ? ', which store f16' : ''})`]
+      : []),
     `  beside it: ${resident.join(', ')}`,
     `  in all, ${total(m)}`,
   ];
@@ -142,7 +155,7 @@ export function facts(m: Manifest): Record<string, unknown> {
           outputs: e.outputs.map(({ name: n, dtype, axes, shape }) => ({ name: n, dtype, axes, shape })),
           flops: e.flops,
           memory: allocatedBy(e.memory),
-          ...(e.memory.half ? { memoryF16: allocatedBy(e.memory.half) } : {}),
+          ...(e.memory.webgpu ? { memoryWebGpu: allocatedBy(e.memory.webgpu) } : {}),
           optimizer: e.training?.optimizer ?? null,
         },
       ]),

@@ -350,7 +350,7 @@ function manifestOf(files: Manifest['files']): Manifest {
         loss: null,
         parameters: [0, 1],
         training: null,
-        memory: { forward: plan, grad: null, half: null },
+        memory: { forward: plan, grad: null, webgpu: null },
         flops,
       },
       fit: {
@@ -360,7 +360,7 @@ function manifestOf(files: Manifest['files']): Manifest {
         loss: 'loss',
         parameters: [0, 1],
         training: { ...fit, schedule: { kind: 'warmupCosine', warmup: 2, total: 20, power: 1 } },
-        memory: { forward: plan, grad: plan, half: null },
+        memory: { forward: plan, grad: plan, webgpu: null },
         flops,
       },
       trap: {
@@ -370,7 +370,7 @@ function manifestOf(files: Manifest['files']): Manifest {
         loss: null,
         parameters: [],
         training: null,
-        memory: { forward: plan, grad: null, half: null },
+        memory: { forward: plan, grad: null, webgpu: null },
         flops,
       },
     },

@@ -190,7 +190,7 @@ test('kernels with much work are cut, and cover their output once', () => {
   });
   const m = trace(spec, {});
   const k = compileEntry(m, m.entries[0]!).forward.kernels[0]!;
-  const all = (maxFlops: number) => slabs(k, 12, 1 << 30, 2, maxFlops);
+  const all = (maxFlops: number) => slabs(k, { outermost: 12, multiple: 2, maxBytes: 1 << 30, maxFlops });
   assert.is(all(k.flops).length, 1);
   for (const parts of [2, 3, 6, 100]) {
     const list = all(k.flops / parts);
