@@ -6,18 +6,11 @@
 //
 // Two variants. `direct8`, one subgroup of 8: lanes hold columns, and load the inputs across the lanes to broadcast them.
 // `default`: WebGPU's defaults alone; an invocation holds a vec4 of columns, neighbours hold neighbouring columns.
+import { type Expr, exprKey, walk } from '../expr.ts';
 import { add, type Int, int, mul, unlinear } from '../int.ts';
 import type { WgslVariant } from '../targets.ts';
-import {
-  CHAIN,
-  type ContractPlan,
-  coordinates,
-  countLoads,
-  type Env,
-  element,
-  elementLoads,
-  outputs,
-} from './contract-plan.ts';
+import { CHAIN, type ContractPlan, coordinates, type Env, element, elementLoads, outputs } from './contract-plan.ts';
+import { LOAD_COST, MAX_STATIC_LOADS, maxAccumulators, STEP_COST } from './contract-subgroup.ts';
 import { canWiden, ExpressionPrinter } from './expression.ts';
 import { LaneSums } from './lane-sums.ts';
 import { lanes, laneVar } from './lanes.ts';
@@ -26,7 +19,6 @@ import type { Writer } from './writer.ts';
 
 /** Channels up to which the taps along w, not the channels, are what a tile shares. */
 const MAX_CHANNELS = 4;
-const MAX_STATIC_LOADS = 60;
 const THREADS = 64;
 
 export interface DirectPlan {
@@ -63,7 +55,7 @@ export function planDirect(plan: ContractPlan): DirectPlan | null {
   const windows = left.axes.filter((a) => a.terms.length > 1).flatMap((a) => a.terms.map((t) => t.var));
   const channels = plan.k.filter((v) => !windows.includes(v.name)).reduce((n, v) => n * v.size, 1);
   if (channels > MAX_CHANNELS) return null;
-  if (countLoads(right.value) !== 1 || right.axes.some((a) => a.terms.length > 1)) return null;
+  if (loadsOf(right.value) !== 1 || right.axes.some((a) => a.terms.length > 1)) return null;
   const taps = kernel.vars.get(tap.var)!;
   const d: DirectPlan = {
     plan,
@@ -76,8 +68,17 @@ export function planDirect(plan: ContractPlan): DirectPlan | null {
     loops: plan.k.filter((v) => v.name !== tap.var),
     lines: plan.cut.inner / last.size,
   };
-  if (taps > CHAIN || 8 * countLoads(left.value) + taps > MAX_STATIC_LOADS) return null;
+  if (taps > CHAIN || 8 * loadsOf(left.value) + taps > MAX_STATIC_LOADS) return null;
   return d;
+}
+
+/** Loads in e that differ: equal ones are written once. */
+function loadsOf(e: Expr): number {
+  const found = new Set<string>();
+  walk(e, (x) => {
+    if (x.k === 'load') found.add(exprKey(x));
+  });
+  return found.size;
 }
 
 /** Inputs that R neighbouring outputs see. */
@@ -94,17 +95,17 @@ function sums(w: Writer, d: DirectPlan, chain: { begin(): void; step(env: Env): 
   let inner = d.loops.length;
   let terms = d.taps;
   while (inner > 0 && terms * d.loops[inner - 1]!.size <= CHAIN) terms *= d.loops[--inner]!.size;
-  const walk = (n: number, env: Env): void => {
+  const nest = (n: number, env: Env): void => {
     const body = (e: Env): void => {
       if (n + 1 === inner || (n === -1 && inner === 0)) chain.begin();
       if (n + 1 === d.loops.length) chain.step(e);
-      else walk(n + 1, e);
+      else nest(n + 1, e);
       if (n + 1 === inner || (n === -1 && inner === 0)) chain.end();
     };
     if (n < 0) w.block('', () => body(env));
     else w.loop('k', d.loops[n]!.size, (i) => body(new Map([...env, [d.loops[n]!.name, i]])));
   };
-  walk(-1, new Map());
+  nest(-1, new Map());
 }
 
 /** Row coordinates of line `line`, at `w`. */
@@ -128,17 +129,18 @@ export interface DirectBlocking {
 }
 
 function chooseBlocking(d: DirectPlan, s: number): DirectBlocking {
-  const left = countLoads(d.plan.left.value);
+  const left = loadsOf(d.plan.left.value);
   const epilogue = elementLoads(d.plan);
+  const most = maxAccumulators(d.plan.kernel.flops);
   let best: DirectBlocking = { r: 1, cn: 1 };
   let least = Infinity;
   for (let r = 1; r <= 16; r++) {
     for (const cn of [1, 2, 3, 4, 6]) {
       const loads = left * Math.ceil(span(d, r) / s) + d.taps * cn;
       const sums = r * cn;
-      if (r + cn > 2 && (sums > 96 || loads + epilogue * sums > MAX_STATIC_LOADS)) continue;
+      if (r + cn > 2 && (sums > most || loads + epilogue * sums > MAX_STATIC_LOADS)) continue;
       const tiles = Math.ceil(d.width / r) * Math.ceil(d.plan.size.columns / (s * cn));
-      const cost = tiles * (d.taps * sums + span(d, r) + 5 * loads + 13);
+      const cost = tiles * (d.taps * sums + span(d, r) + LOAD_COST * loads + STEP_COST);
       if (cost < least) {
         least = cost;
         best = { r, cn };
@@ -319,7 +321,7 @@ function canBeWide(d: DirectPlan): boolean {
 
 /** Outputs of an invocation: of 4, 6 and 8 what wastes least, the most of those; fewer where loads would be many. */
 function chooseRows(d: DirectPlan, width: number): number {
-  const left = countLoads(d.plan.left.value);
+  const left = loadsOf(d.plan.left.value);
   const fits = [8, 6, 4, 3, 2, 1].filter((r) => left * span(d, r) + width * d.taps <= MAX_STATIC_LOADS);
   const waste = (r: number): number => Math.ceil(d.width / r) * r;
   return fits.filter((r) => r >= Math.min(4, fits[0] ?? 1)).sort((a, b) => waste(a) - waste(b) || b - a)[0] ?? 1;

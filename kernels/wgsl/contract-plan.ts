@@ -202,27 +202,19 @@ function chainStart(loops: readonly SumLoop[]): number {
   return n;
 }
 
-/** Writes the nested loops of the sum, chain by chain. `unroll`: steps of the innermost loop to write in one iteration of it, at
- *  most; as many are written as divide its length. */
-export function sumChains(w: Writer, plan: ContractPlan, chain: Chain, unroll = 1): void {
+/** Writes the nested loops of the sum, chain by chain. */
+export function sumChains(w: Writer, plan: ContractPlan, chain: Chain): void {
   const ranges = innerRanges(plan);
   const loops = sumLoops(plan, ranges.length);
   const last = loops.length - 1;
   const start = chainStart(loops);
-  const innermost = (env: Env, from: number, to: number): void => {
-    let u = Math.min(unroll, to - from);
-    while ((to - from) % u !== 0) u--;
-    w.loop('k', (to - from) / u, (i) => {
-      for (let n = 0; n < u; n++) chain.step(moved(env, loops[last]!, add(mul(i, u), int(from + n))));
-    });
-  };
   const moved = (env: Env, l: SumLoop, i: Int): Map<string, Int> =>
     new Map([...env, [l.name, add(env.get(l.name) ?? int(0), mul(i, l.coef))]]);
   const inside = (n: number, env: Env, parts: readonly [number, number][]): void => {
     const l = loops[n]!;
     if (n < last) w.loop('k', l.size, (i) => inside(n + 1, moved(env, l, i), parts));
-    else if (parts.length === 1) innermost(env, 0, l.size);
-    else for (const [from, to] of parts) innermost(env, from, to);
+    else if (parts.length === 1) w.loop('k', l.size, (i) => chain.step(moved(env, l, i)));
+    else for (const [from, to] of parts) w.loop('k', to - from, (i) => chain.step(moved(env, l, add(i, int(from)))));
   };
   const outside = (n: number, env: Env): void => {
     if (n < start) {
@@ -236,7 +228,8 @@ export function sumChains(w: Writer, plan: ContractPlan, chain: Chain, unroll = 
       w.block('', () => {
         chain.begin();
         if (start === last && parts.length === 1 && ranges.length > 1) {
-          innermost(env, ...parts[0]!);
+          const [from, to] = parts[0]!;
+          w.loop('k', to - from, (i) => chain.step(moved(env, loops[last]!, add(i, int(from)))));
         } else inside(start, env, parts);
         chain.end();
       });

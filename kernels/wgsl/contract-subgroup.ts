@@ -25,18 +25,16 @@ import { buildVariant, type EmitOptions } from './module.ts';
 import type { Writer } from './writer.ts';
 
 /** Long kernels for long work only: this many accumulators cost lavapipe about a second of compilation. */
-const maxAccumulators = (flops: number): number => (flops > 1e9 ? 96 : flops > 1e8 ? 64 : 32);
-const MAX_STATIC_LOADS = 60;
+export const maxAccumulators = (flops: number): number => (flops > 1e9 ? 96 : flops > 1e8 ? 64 : 32);
+export const MAX_STATIC_LOADS = 60;
 // Costs in multiply-adds of a whole subgroup, fitted on lavapipe.
-const LOAD_COST = 5;
-const STEP_COST = 13;
+export const LOAD_COST = 5;
+export const STEP_COST = 13;
 
 export interface Blocking {
   /** Rows and columns of a lane. */
   readonly ra: number;
   readonly cn: number;
-  /** Steps of the sum in one iteration of its innermost loop, at most. */
-  readonly unroll: number;
 }
 
 /** The cheapest blocking by the cost model. */
@@ -45,7 +43,7 @@ function chooseBlocking(plan: ContractPlan, s: number): Blocking {
   const right = Math.max(1, countLoads(plan.right.value));
   const epilogue = elementLoads(plan);
   const most = maxAccumulators(plan.kernel.flops);
-  let best = { ra: 1, cn: 1 };
+  let best: Blocking = { ra: 1, cn: 1 };
   let least = Infinity;
   for (const ra of [1, 2, 4]) {
     for (const cn of [1, 2, 3, 4, 6, 8, 12]) {
@@ -60,7 +58,7 @@ function chooseBlocking(plan: ContractPlan, s: number): Blocking {
       }
     }
   }
-  return { ...best, unroll: 1 };
+  return best;
 }
 
 export function contractSubgroup(
@@ -82,7 +80,7 @@ export function contractSubgroup(
   });
 }
 
-function body(w: Writer, plan: ContractPlan, s: number, { ra, cn, unroll }: Blocking): void {
+function body(w: Writer, plan: ContractPlan, s: number, { ra, cn }: Blocking): void {
   const rows = s * ra;
   const columns = s * cn;
   const printer = new ExpressionPrinter(w);
@@ -109,7 +107,7 @@ function body(w: Writer, plan: ContractPlan, s: number, { ra, cn, unroll }: Bloc
     for (let r = 0; r < rows; r++)
       sums.multiplyAdd(r, `subgroupBroadcast(${left[Math.floor(r / s)]!.code}, ${r % s}u)`, packed);
   };
-  sumChains(w, plan, { begin: () => sums.begin(), step, end: () => sums.end() }, unroll);
+  sumChains(w, plan, { begin: () => sums.begin(), step, end: () => sums.end() });
   w.loop('r', rows, (r) => {
     // Loads of the epilogue stand outside the guards: their indices are held inside the output.
     const row = indexIn(w, tile, 'row', plan.size.rows, rows, r);
