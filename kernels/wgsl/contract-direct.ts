@@ -292,7 +292,9 @@ export function directDefault(d: DirectPlan, options: EmitOptions): { variant: W
           }
         },
       });
-      w.loop('r', r, (n) => {
+      // A fixed count: GPU drivers unroll it, and the sums stay in registers.
+      w.block(`for (var r = 0; r < ${r}; r += 1)`, () => {
+        const n = r > 1 ? w.declare('r', r) : int(0);
         const whole = tiles * r === d.width;
         const at = whole ? add(w0, n) : held(w, add(w0, n), d.width);
         const o = outputs(plan, new Map([...rowAt(d, line, at), ...coordinates(plan, 'columns', own)]));
