@@ -31,8 +31,7 @@ export const MAX_STATIC_LOADS = 60;
 export const LOAD_COST = 5;
 export const STEP_COST = 13;
 
-export interface Blocking {
-  /** Rows and columns of a lane. */
+interface Blocking {
   readonly ra: number;
   readonly cn: number;
 }
@@ -65,9 +64,8 @@ export function contractSubgroup(
   plan: ContractPlan,
   options: EmitOptions,
   s: number,
-  blocking = chooseBlocking(plan, s),
 ): { variant: WgslVariant; usesStep: boolean } {
-  const { ra, cn } = blocking;
+  const { ra, cn } = chooseBlocking(plan, s);
   const rows = s * ra;
   const columns = s * cn;
   return buildVariant(plan.kernel, options, {
@@ -76,11 +74,11 @@ export function contractSubgroup(
     features: ['subgroups'],
     subgroupSize: s,
     groups: (count) => tileCount(plan, rows, columns, count),
-    body: (w) => body(w, plan, s, blocking),
+    body: (w) => body(w, plan, s, ra, cn),
   });
 }
 
-function body(w: Writer, plan: ContractPlan, s: number, { ra, cn }: Blocking): void {
+function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number): void {
   const rows = s * ra;
   const columns = s * cn;
   const printer = new ExpressionPrinter(w);

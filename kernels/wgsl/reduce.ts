@@ -17,7 +17,7 @@ import { usesLane, type Value, type Writer } from './writer.ts';
 
 const BLOCK = 32;
 /** Threads that a GPU wants. A tree costs barriers, so it is only as wide as the outputs are too few for that. */
-const THREADS = 1 << 17;
+const ENOUGH = 1 << 17;
 
 interface Schedule {
   /** Vectors along the outputs, along the reduced axis, or none. */
@@ -85,7 +85,7 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
     }
     const steps = terms / (layout === 'rows' ? 4 : 1);
     const vectors = outputs / (layout === 'columns' ? 4 : 1);
-    const wanted = THREADS / vectors;
+    const wanted = ENOUGH / vectors;
     if (steps <= BLOCK || wanted < 2) return { layout, tx: 64, ty: 1 };
     const widest = layout === 'columns' ? Math.min(16, vectors) : 1;
     const most = 2 ** Math.floor(Math.log2(Math.min(256 / widest, steps / 4, wanted)));
