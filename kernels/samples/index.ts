@@ -6,7 +6,7 @@ import { attention } from './attention.ts';
 import type { Sample } from './build.ts';
 import { conv, convConcat, convDataGrad, convWeightGrad, depthwise, upsample } from './conv.ts';
 import { halfSamples } from './half.ts';
-import { broadcast, concat, functions, padRoll, update, windows } from './map.ts';
+import { broadcast, concat, functions, normalise, padRoll, update, windows } from './map.ts';
 import { matmul } from './matmul.ts';
 import { columnReduce, rowReduce } from './reduce.ts';
 
@@ -44,6 +44,13 @@ export const samples: readonly Sample[] = [
   conv({ size: [4, 6, 4], ci: 1, co: 24, kernel: 2, stride: 2, pad: 0 }),
   conv({ size: [3, 4, 5], ci: 24, co: 14, kernel: 1, bias: true }),
   conv({ size: [1, 1, 9], ci: 5, co: 3 }),
+  // Few channels: a register tile along w, with and without a remainder; chains; both directions of the taps; w alone.
+  conv({ size: [3, 4, 16], ci: 2, co: 24, bias: true }),
+  conv({ size: [2, 3, 17], ci: 3, co: 50, b: 2, prologue: true }),
+  conv({ size: [5, 4, 9], ci: 4, co: 20, kernel: 5 }),
+  conv({ size: [3, 6, 35], ci: 2, co: 7, kernel: 2, stride: 2, pad: 0 }),
+  conv({ size: [1, 1, 19], ci: 2, co: 8 }),
+  convDataGrad({ size: [3, 4, 13], ci: 12, co: 2 }),
   convDataGrad({ size: [4, 5, 6], ci: 16, co: 8 }),
   convDataGrad({ size: [3, 5, 7], ci: 14, co: 7, b: 2 }),
   convWeightGrad({ size: [4, 5, 6], ci: 8, co: 16 }),
@@ -79,6 +86,9 @@ export const samples: readonly Sample[] = [
   windows(6, 3, 5),
   windows(4, 2, 16),
   update(131),
+  // Several rows of an invocation, the last one short of them.
+  normalise(65_537, 16),
+  padRoll(33, 31, 97, 12),
   rowReduce('sum', 7, 48),
   rowReduce('sum', 5, 1031, true),
   rowReduce('max', 3, 37),
@@ -88,6 +98,8 @@ export const samples: readonly Sample[] = [
   columnReduce('sum', 2, [3, 5, 7], 12),
   columnReduce('sum', 1, [11, 13, 17], 3),
   columnReduce('max', 2, [2, 3, 4], 10),
+  // Outputs enough that no tree is wanted.
+  rowReduce('sum', 66_000, 33),
   ...(['forward', 'dq', 'dkv', 'dbias'] as const).flatMap((part) => [
     attention(part, { g: 4, h: 3, n: 27, e: 16, masked: true, parts: 2 }),
     attention(part, { g: 3, h: 2, n: 8, e: 8, bias: false, parts: 2 }),

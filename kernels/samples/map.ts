@@ -72,6 +72,18 @@ export function broadcast(r: number, c: number): Sample {
   });
 }
 
+/** y[r c] = (x[r c] - mean[c]) * scale[c]: what stands for a column is the same in every row. */
+export function normalise(r: number, c: number): Sample {
+  const cv = variable('c', c);
+  const x = load(0, linear([variable('r', r), cv], [r, c]));
+  return sample({
+    ...base(`map normalise ${r}×${c}`, [buf('x', r * c), buf('mean', c), buf('scale', c), buf('y', r * c, 'write')], 0),
+    kind: 'map',
+    vars: vars({ r, c }),
+    stores: [{ buf: 3, value: bin('mul', bin('sub', x, load(1, cv)), load(2, cv)) }],
+  });
+}
+
 /** Concatenation along the row variable, and an integer one-hot. */
 export function concat(r: number, c0: number, c1: number): Sample {
   const c = c0 + c1;

@@ -35,7 +35,8 @@ export async function checkWgsl(
   const results: CheckResult[] = [];
   for (const s of samples) {
     // A narrow grid, so that small kernels fold too.
-    const emitted = emitWgsl(s.kernel, { readOnly: new Set(), maxFold: 24 });
+    const large = s.kernel.bufs.some((b) => b.size > 1 << 19);
+    const emitted = emitWgsl(s.kernel, { readOnly: new Set(), maxFold: large ? 64 : 24 });
     const inputs = fill(s.kernel, 7);
     const expected = inputs.map((a) => a.slice());
     const step = stepBlock();

@@ -5,7 +5,7 @@
 // and multiplied into that row's cn accumulators. Neither operand's orientation matters, nor any size. On lavapipe, where
 // a load costs as much as about five multiply-adds and compile time grows with static loads, this was the fastest of the
 // register-blocked schemes tried (k across lanes, uniform loads, vectors along k).
-import { add, int } from '../int.ts';
+import { add, type Int, int } from '../int.ts';
 import type { WgslVariant } from '../targets.ts';
 import {
   type ContractPlan,
@@ -20,15 +20,16 @@ import {
   writeTile,
 } from './contract-plan.ts';
 import { ExpressionPrinter } from './expression.ts';
+import { LaneSums } from './lane-sums.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
 import type { Writer } from './writer.ts';
 
 /** Long kernels for long work only: this many accumulators cost lavapipe about a second of compilation. */
-const maxAccumulators = (flops: number): number => (flops > 1e9 ? 96 : flops > 1e8 ? 64 : 32);
-const MAX_STATIC_LOADS = 60;
+export const maxAccumulators = (flops: number): number => (flops > 1e9 ? 96 : flops > 1e8 ? 64 : 32);
+export const MAX_STATIC_LOADS = 60;
 // Costs in multiply-adds of a whole subgroup, fitted on lavapipe.
-const LOAD_COST = 5;
-const STEP_COST = 13;
+export const LOAD_COST = 5;
+export const STEP_COST = 13;
 
 interface Blocking {
   readonly ra: number;
@@ -91,59 +92,26 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
   const lanesColumns = Array.from({ length: cn }, (_, j) =>
     indexIn(w, tile, 'column', plan.size.columns, columns, add(l, int(j * s))),
   );
-  const widths = vectors(cn);
-  const name = (r: number, g: number): string => (widths.length === 1 ? `a${r}` : `a${r}_${g}`);
-  const perRow = <T>(f: (r: number) => T): T[] => Array.from({ length: rows }, (_, r) => f(r));
-  const perGroup = <T>(f: (width: number, g: number) => T): T[] => widths.map(f);
-  for (const [g, width] of widths.entries()) w.line(`var sum${g}: array<${type(width)}, ${rows}>;`);
-  sumChains(w, plan, {
-    begin: () => {
-      for (const line of inLines(perRow((r) => perGroup((n, g) => `var ${name(r, g)} = ${zero(n)};`)).flat()))
-        w.line(line);
-    },
-    step: (sums) => {
-      const env = new Map([...batch, ...sums]);
-      const left = lanesRows.map((row) =>
-        printer.printNamed(element(plan.left, new Map([...env, ...coordinates(plan, 'rows', row)]))),
-      );
-      const right = lanesColumns.map((column) =>
-        printer.printNamed(element(plan.right, new Map([...env, ...coordinates(plan, 'columns', column)]))),
-      );
-      let from = 0;
-      const packed = perGroup((n) => {
-        const values = right.slice(from, from + n).map((v) => v.code);
-        from += n;
-        return n === 1 ? values[0]! : w.let('b', `${type(n)}(${values.join(', ')})`);
-      });
-      for (let r = 0; r < rows; r++) {
-        const x = `subgroupBroadcast(${left[Math.floor(r / s)]!.code}, ${r % s}u)`;
-        const shared = widths.length === 1 ? x : w.let('x', x);
-        w.line(
-          perGroup(
-            (n, g) =>
-              `${name(r, g)} = fma(${n === 1 ? shared : `${type(n)}(${shared})`}, ${packed[g]}, ${name(r, g)});`,
-          ).join(' '),
-        );
-      }
-    },
-    end: () => {
-      for (const line of inLines(perRow((r) => perGroup((_, g) => `sum${g}[${r}] += ${name(r, g)};`)).flat()))
-        w.line(line);
-    },
-  });
-  const groupOf = (j: number): [number, number] => {
-    let g = 0;
-    while (j >= widths[g]!) j -= widths[g++]!;
-    return [g, j];
+  const sums = new LaneSums(w, rows, cn);
+  const step = (at: ReadonlyMap<string, Int>): void => {
+    const env = new Map([...batch, ...at]);
+    const left = lanesRows.map((row) =>
+      printer.printNamed(element(plan.left, new Map([...env, ...coordinates(plan, 'rows', row)]))),
+    );
+    const right = lanesColumns.map((column) =>
+      printer.printNamed(element(plan.right, new Map([...env, ...coordinates(plan, 'columns', column)]))),
+    );
+    const packed = sums.pack(right.map((v) => v.code));
+    for (let r = 0; r < rows; r++)
+      sums.multiplyAdd(r, `subgroupBroadcast(${left[Math.floor(r / s)]!.code}, ${r % s}u)`, packed);
   };
+  sumChains(w, plan, { begin: () => sums.begin(), step, end: () => sums.end() });
   w.loop('r', rows, (r) => {
     // Loads of the epilogue stand outside the guards: their indices are held inside the output.
     const row = indexIn(w, tile, 'row', plan.size.rows, rows, r);
-    const at = w.int(r);
     const stores = lanesColumns.map((column, j) => {
       const env = new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', column)]);
-      const [g, lane] = groupOf(j);
-      printer.acc = { code: `sum${g}[${at}]${widths[g] === 1 ? '' : `.${'xyzw'[lane]}`}`, wide: false, dtype: 'f32' };
+      printer.acc = sums.at(r, j);
       const { at: to, values } = outputs(plan, env);
       return { at: to, values: values.map((v) => printer.print(v)) };
     });
@@ -159,27 +127,8 @@ function body(w: Writer, plan: ContractPlan, s: number, ra: number, cn: number):
         else put();
       }
     };
-    if (tile.rowTail || tile.rowBlock === null) w.block(`if (${tile.row0} + ${at} < ${tile.rowEnd})`, write, true);
+    if (tile.rowTail || tile.rowBlock === null)
+      w.block(`if (${tile.row0} + ${w.int(r)} < ${tile.rowEnd})`, write, true);
     else write();
   });
-}
-
-/** n columns of a lane as vectors of at most four, nearly equal. */
-function vectors(n: number): number[] {
-  const count = Math.ceil(n / 4);
-  return Array.from({ length: count }, (_, g) => Math.floor(((g + 1) * n) / count) - Math.floor((g * n) / count));
-}
-
-const type = (width: number): string => (width === 1 ? 'f32' : `vec${width}<f32>`);
-const zero = (width: number): string => (width === 1 ? '0.0f' : `${type(width)}()`);
-
-/** Short statements, several to a line. */
-function inLines(statements: readonly string[]): string[] {
-  const lines: string[] = [];
-  for (const s of statements) {
-    const last = lines[lines.length - 1];
-    if (last !== undefined && last.length + s.length < 100) lines[lines.length - 1] = `${last} ${s}`;
-    else lines.push(s);
-  }
-  return lines;
 }

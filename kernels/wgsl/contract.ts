@@ -1,6 +1,7 @@
 // Contractions: matrix products, convolutions and their gradients as implicit matrix products.
 import type { ContractKernel } from '../ir.ts';
 import type { WgslKernel } from '../targets.ts';
+import { directDefault, directSubgroup, planDirect } from './contract-direct.ts';
 import { planContract } from './contract-plan.ts';
 import { contractSubgroup } from './contract-subgroup.ts';
 import { contractTiled } from './contract-tiled.ts';
@@ -8,7 +9,10 @@ import type { EmitOptions } from './module.ts';
 
 export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
   const plan = planContract(kernel);
-  const built = [contractSubgroup(plan, options, 8), contractTiled(plan, options)];
+  const direct = planDirect(plan);
+  const built = direct
+    ? [directSubgroup(direct, options, 8), directDefault(direct, options)]
+    : [contractSubgroup(plan, options, 8), contractTiled(plan, options)];
   return {
     variants: built.map((b) => b.variant),
     usesStep: built.some((b) => b.usesStep),

@@ -16,6 +16,8 @@ import { outermostAxis } from './slab.ts';
 import { usesLane, type Value, type Writer } from './writer.ts';
 
 const BLOCK = 32;
+/** Threads that a GPU wants. A tree costs barriers, so it is only as wide as the outputs are too few for that. */
+const ENOUGH = 1 << 17;
 
 interface Schedule {
   /** Vectors along the outputs, along the reduced axis, or none. */
@@ -83,9 +85,10 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
     }
     const steps = terms / (layout === 'rows' ? 4 : 1);
     const vectors = outputs / (layout === 'columns' ? 4 : 1);
-    if (steps <= BLOCK) return { layout, tx: 64, ty: 1 };
+    const wanted = ENOUGH / vectors;
+    if (steps <= BLOCK || wanted < 2) return { layout, tx: 64, ty: 1 };
     const widest = layout === 'columns' ? Math.min(16, vectors) : 1;
-    const most = 2 ** Math.floor(Math.log2(Math.min(256 / widest, steps / 4)));
+    const most = 2 ** Math.floor(Math.log2(Math.min(256 / widest, steps / 4, wanted)));
     return { layout, tx: Math.max(widest, Math.floor(64 / most)), ty: most };
   }
 
@@ -115,16 +118,13 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
 
     const steps = terms / rw;
     const fold = (into: string, from: string, to: string): void => {
-      w.block(
-        `for (var r = ${from}; r < ${to}; r += ${ty})`,
-        () => {
-          const r = steps === 1 ? int(0) : w.declare('r', steps);
-          const v = printer.printNamed(valueAt(keep, rw === 4 ? add(mul(r, 4), laneVar) : r), wide);
-          if (kernel.op === 'argmax') w.line(`if (${v.code} > acc) { acc = ${v.code}; acc_at = r; }`);
-          else w.line(`${into} = ${combine(into, v.code)};`);
-        },
-        true,
-      );
+      // No guard: what does not depend on r is valid for every thread, since o lies inside the output.
+      w.block(`for (var r = ${from}; r < ${to}; r += ${ty})`, () => {
+        const r = steps === 1 ? int(0) : w.declare('r', steps);
+        const v = printer.printNamed(valueAt(keep, rw === 4 ? add(mul(r, 4), laneVar) : r), wide);
+        if (kernel.op === 'argmax') w.line(`if (${v.code} > acc) { acc = ${v.code}; acc_at = r; }`);
+        else w.line(`${into} = ${combine(into, v.code)};`);
+      });
     };
     if (kernel.op === 'sum' && steps > 2 * BLOCK * ty) {
       w.block(`for (var r0 = ty; r0 < ${steps}; r0 += ${BLOCK * ty})`, () => {
