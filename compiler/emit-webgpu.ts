@@ -90,6 +90,7 @@ export class WebGpuEmitter {
           constants: [],
           features: v.requires.features,
           ...(v.requires.subgroupSize !== undefined ? { subgroupSize: v.requires.subgroupSize } : {}),
+          ...(v.requires.subgroupMatrix !== undefined ? { subgroupMatrix: v.requires.subgroupMatrix } : {}),
           ...(v.requires.workgroupStorage !== undefined ? { workgroupStorage: v.requires.workgroupStorage } : {}),
           ...(v.requires.invocations !== undefined ? { invocations: v.requires.invocations } : {}),
         };

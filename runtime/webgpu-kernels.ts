@@ -2,7 +2,7 @@
 // are made once, and only for the sections that are used.
 import type { Artifact } from './artifact.ts';
 import { messageOf, T3dcError } from './errors.ts';
-import { type Dispatch, type KernelInfo, type Manifest, UNIT } from './manifest.ts';
+import { type Dispatch, type KernelInfo, type Manifest, type SubgroupMatrix, UNIT } from './manifest.ts';
 import { PARAM_STRIDE } from './memory.ts';
 import { describe } from './webgpu-adapter.ts';
 
@@ -18,6 +18,16 @@ export interface ReadyDispatch {
   readonly group: GPUBindGroup;
   readonly grid: readonly [number, number, number];
 }
+
+/** What an adapter tells of its subgroups, beyond the types at hand. */
+interface SubgroupInfo {
+  readonly subgroupMinSize?: number;
+  readonly subgroupMaxSize?: number;
+  readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrix>;
+}
+
+const sameMatrix = (a: SubgroupMatrix, b: SubgroupMatrix): boolean =>
+  (['componentType', 'resultComponentType', 'M', 'N', 'K'] as const).every((key) => a[key] === b[key]);
 
 interface Compiled {
   readonly pipeline: GPUComputePipeline;
@@ -171,9 +181,10 @@ export class Kernels {
     if (!v.features.every((f) => features.has(f))) return false;
     if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
     if (v.invocations !== undefined && v.invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
-    if (v.subgroupSize === undefined) return true;
-    const info = this.#info as { subgroupMinSize?: number; subgroupMaxSize?: number } | null;
-    return info?.subgroupMinSize === v.subgroupSize && info?.subgroupMaxSize === v.subgroupSize;
+    const info = this.#info as SubgroupInfo | null;
+    const { subgroupSize: size, subgroupMatrix: matrix } = v;
+    if (size !== undefined && !(info?.subgroupMinSize === size && info.subgroupMaxSize === size)) return false;
+    return matrix === undefined || [...(info?.subgroupMatrixConfigs ?? [])].some((c) => sameMatrix(c, matrix));
   }
 
   /** Binding 0: the parameter block; then the buffers; then the step block. */

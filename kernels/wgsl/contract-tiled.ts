@@ -74,26 +74,38 @@ function flattenInner(plan: ContractPlan): FlatSum {
   return { outer: plan.k.slice(0, at), inner: plan.k.slice(at), size };
 }
 
-export function contractTiled(plan: ContractPlan, options: EmitOptions): { variant: WgslVariant; usesStep: boolean } {
+/**
+ * `component` f16: tiles of halves, which are half the bytes to fill and to read in workgroup memory. They are made f32 again when
+ * they are multiplied: a product of two halves spans 2^-48 to 2^32, and a gradient's products lie where f16 has few bits or none.
+ */
+export function contractTiled(
+  plan: ContractPlan,
+  options: EmitOptions,
+  component: 'f32' | 'f16' = 'f32',
+): { variant: WgslVariant; usesStep: boolean } {
   const k = flattenInner(plan);
   const blocking = chooseBlocking(plan, k.size);
   const { tx, ty, q, depth } = blocking;
   const rows = 4 * q * ty;
   const columns = 4 * tx;
   return buildVariant(plan.kernel, options, {
-    id: 'default',
+    id: component === 'f32' ? 'default' : 'tiles-f16',
     workgroup: tx * ty,
+    features: component === 'f32' ? [] : ['shader-f16'],
     groups: (count) => tileCount(plan, rows, columns, count),
     declarations: [
-      `var<workgroup> left: array<vec4<f32>, ${(depth * rows) / 4}>;`,
-      `var<workgroup> right: array<vec4<f32>, ${(depth * columns) / 4}>;`,
+      `var<workgroup> left: array<vec4<${component}>, ${(depth * rows) / 4}>;`,
+      `var<workgroup> right: array<vec4<${component}>, ${(depth * columns) / 4}>;`,
     ],
-    workgroupBytes: 4 * depth * (rows + columns),
-    body: (w) => body(w, plan, k, blocking),
+    workgroupBytes: (component === 'f32' ? 4 : 2) * depth * (rows + columns),
+    body: (w) => body(w, plan, k, blocking, component),
   });
 }
 
-function body(w: Writer, plan: ContractPlan, k: FlatSum, blocking: Blocking): void {
+function body(w: Writer, plan: ContractPlan, k: FlatSum, blocking: Blocking, component: 'f32' | 'f16'): void {
+  const [toTile, fromTile] = (['f16', 'f32'] as const).map(
+    (t) => (code: string) => (component === 'f32' ? code : `vec4<${t}>(${code})`),
+  ) as [(code: string) => string, (code: string) => string];
   const { tx, ty, q, depth } = blocking;
   const rows = 4 * q * ty;
   const columns = 4 * tx;
@@ -158,7 +170,7 @@ function body(w: Writer, plan: ContractPlan, k: FlatSum, blocking: Blocking): vo
           const { where } = u;
           code = gathered(w, (c) => fetchOne('wide' in where ? laneAt(where.wide, c) : where.at(c), at));
         }
-        w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${code};`);
+        w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${toTile(code)};`);
       };
       if (u.guard) w.block(`if (${u.guard})`, put, true);
       else put();
@@ -174,9 +186,9 @@ function body(w: Writer, plan: ContractPlan, k: FlatSum, blocking: Blocking): vo
       w.line('workgroupBarrier();');
       // Long bodies are not unrolled by lavapipe's compiler; GPU drivers should.
       w.block(`for (var s = 0; s < ${Math.min(depth, k.size)}${q === 1 ? ' * once' : ''}; s += 1)`, () => {
-        w.line(`let b = right[s * ${tx} + tx];`);
+        w.line(`let b = ${fromTile(`right[s * ${tx} + tx]`)};`);
         for (let i = 0; i < q; i++) {
-          w.line(`let a${i} = left[s * ${rows / 4} + ty * ${q} + ${i}];`);
+          w.line(`let a${i} = ${fromTile(`left[s * ${rows / 4} + ty * ${q} + ${i}]`)};`);
           for (let c = 0; c < 4; c++) {
             const name = acc(4 * i + c);
             w.line(`${name} = fma(vec4<f32>(a${i}.${'xyzw'[c]}), b, ${name});`);

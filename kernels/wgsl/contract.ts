@@ -1,6 +1,7 @@
 // Contractions: matrix products, convolutions and their gradients as implicit matrix products.
 import type { ContractKernel } from '../ir.ts';
 import type { WgslKernel } from '../targets.ts';
+import { contractMatrix, matrixConfigs } from './contract-matrix.ts';
 import { planContract } from './contract-plan.ts';
 import { contractSubgroup } from './contract-subgroup.ts';
 import { contractTiled } from './contract-tiled.ts';
@@ -8,7 +9,12 @@ import type { EmitOptions } from './module.ts';
 
 export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
   const plan = planContract(kernel);
-  const built = [contractSubgroup(plan, options, 8), contractTiled(plan, options)];
+  const built = [
+    ...matrixConfigs(plan).map((config) => contractMatrix(plan, options, config)),
+    contractSubgroup(plan, options, 8),
+    ...(kernel.halves ? [contractTiled(plan, options, 'f16')] : []),
+    contractTiled(plan, options),
+  ];
   return {
     variants: built.map((b) => b.variant),
     usesStep: built.some((b) => b.usesStep),
