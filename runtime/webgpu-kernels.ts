@@ -35,6 +35,21 @@ interface Compiled {
   readonly variant: number;
 }
 
+/** Whether a device can run a variant, by what the variant says that it needs. */
+export function fits(
+  v: KernelInfo['variants'][number],
+  { features, limits }: Pick<GPUDevice, 'features' | 'limits'>,
+  adapter: GPUAdapterInfo | null,
+): boolean {
+  if (!v.features.every((f) => features.has(f))) return false;
+  if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
+  if (v.invocations !== undefined && v.invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
+  const info = adapter as SubgroupInfo | null;
+  const { subgroupSize: size, subgroupMatrix: matrix } = v;
+  if (size !== undefined && !(info?.subgroupMinSize === size && info.subgroupMaxSize === size)) return false;
+  return matrix === undefined || [...(info?.subgroupMatrixConfigs ?? [])].some((c) => sameMatrix(c, matrix));
+}
+
 export class Kernels {
   readonly #artifact: Artifact;
   readonly #device: GPUDevice;
@@ -137,7 +152,7 @@ export class Kernels {
   async #compileVariants(kernel: KernelInfo): Promise<Compiled> {
     const layout = this.#layout(kernel);
     const pipelineLayout = this.#device.createPipelineLayout({ bindGroupLayouts: [layout] });
-    const fit = kernel.variants.flatMap((v, i) => (this.#fits(v) ? [i] : []));
+    const fit = kernel.variants.flatMap((v, i) => (fits(v, this.#device, this.#info) ? [i] : []));
     if (fit.length === 0)
       throw new T3dcError('limits', `no variant of kernel ${kernel.name} runs on ${describe(this.#info)}`, {
         expected: JSON.stringify(kernel.variants.at(-1)),
@@ -174,17 +189,6 @@ export class Kernels {
       this.#modules.set(file, module);
     }
     return module;
-  }
-
-  #fits(v: KernelInfo['variants'][number]): boolean {
-    const { features, limits } = this.#device;
-    if (!v.features.every((f) => features.has(f))) return false;
-    if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
-    if (v.invocations !== undefined && v.invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
-    const info = this.#info as SubgroupInfo | null;
-    const { subgroupSize: size, subgroupMatrix: matrix } = v;
-    if (size !== undefined && !(info?.subgroupMinSize === size && info.subgroupMaxSize === size)) return false;
-    return matrix === undefined || [...(info?.subgroupMatrixConfigs ?? [])].some((c) => sameMatrix(c, matrix));
   }
 
   /** Binding 0: the parameter block; then the buffers; then the step block. */
