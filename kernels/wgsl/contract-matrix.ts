@@ -46,17 +46,20 @@ export interface MatrixBlocking {
   readonly depth: number;
 }
 
-/** Configurations that kernels have variants for, by the least of what their tiles waste. */
-const CONFIGS: readonly SubgroupMatrix[] = [
-  { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 },
-  { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 8, K: 16 },
-];
+/** Configurations that kernels have variants for: what most adapters offer, and one of half the width for narrow outputs. */
+const WIDE: SubgroupMatrix = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 };
+const NARROW: SubgroupMatrix = { ...WIDE, N: 8 };
+/** What half the width must save to be worth a text. */
+const NARROW_GAIN = 1.2;
 
-/** What may compute this contraction: nothing in f32 programs, and nothing where matrices would be mostly padding. */
+/** What may compute this contraction, preferred first: nothing in f32 programs, and nothing where most would be padding. */
 export function matrixConfigs(plan: ContractPlan): readonly SubgroupMatrix[] {
   if (!plan.kernel.halves) return [];
-  const fit = CONFIGS.map((config) => ({ config, use: use(plan, config) })).filter((c) => c.use >= LEAST_USE);
-  return fit.sort((a, b) => b.use - a.use).map((c) => c.config);
+  const [wide, narrow] = [use(plan, WIDE), use(plan, NARROW)];
+  return [
+    ...(narrow >= LEAST_USE && narrow >= NARROW_GAIN * wide ? [NARROW] : []),
+    ...(wide >= LEAST_USE ? [WIDE] : []),
+  ];
 }
 
 const rounded = (n: number, to: number): number => Math.ceil(n / to) * to;

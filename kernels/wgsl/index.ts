@@ -3,7 +3,7 @@
 // emitWgsl(kernel, options) gives the variants of one kernel, preferred first; header(kernel) is the comment that the
 // artifact writer puts above a kernel's code, kept apart so that equal code is stored once.
 import type { Kernel } from '../ir.ts';
-import type { EmitWgsl, WgslVariant } from '../targets.ts';
+import type { EmitWgsl } from '../targets.ts';
 import { emitAttention } from './attention.ts';
 import { emitAttentionGrad } from './attention-grad.ts';
 import { emitContract } from './contract.ts';
@@ -16,18 +16,13 @@ export { mergeCode } from './merge.ts';
 /** Errors: `wgsl-unsupported` when no variant can compute the kernel, with what would. */
 export const emitWgsl: EmitWgsl = (kernel, options) => {
   const emitted = emitKind(kernel, options);
-  if (!emitted.variants.some(writesByAtomics)) return emitted;
-  // Where halves are written one by one, a variant that binds them as f16 stands before each that must use atomics.
-  const native = new Map(emitKind(kernel, { ...options, halves: true }).variants.map((v) => [v.id, v]));
-  const tiles = emitted.variants.some((v) => v.id === 'tiles-f16');
-  const variants = emitted.variants.flatMap((v) => {
-    const halves = writesByAtomics(v) && !(tiles && v.id === 'default') ? native.get(v.id) : undefined;
-    return halves ? [{ ...halves, id: `${v.id}-f16` }, v] : [v];
-  });
+  const portable = emitted.variants.at(-1)!;
+  if (!portable.code.includes('atomicOr(') || emitted.variants.some((v) => v.id === 'tiles-f16')) return emitted;
+  // Where halves are written one by one, a variant that binds them as f16 stands before the one that must use atomics.
+  const native = emitKind(kernel, { ...options, halves: true }).variants.at(-1)!;
+  const variants = [...emitted.variants.slice(0, -1), { ...native, id: `${portable.id}-f16` }, portable];
   return { ...emitted, variants };
 };
-
-const writesByAtomics = (v: WgslVariant): boolean => v.code.includes('atomicOr(');
 
 const emitKind: EmitWgsl = (kernel, options) => {
   switch (kernel.kind) {

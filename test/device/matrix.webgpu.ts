@@ -1,4 +1,4 @@
-// Contractions by subgroup matrices. Where no adapter has them, what can be shown is shown in two halves: variants whose matrix
+// Contractions that multiply halves: by tiles of them, and by subgroup matrices. Where no adapter has them, what can be shown is shown in two halves: variants whose matrix
 // operations are written in plain WGSL are held against the float64 reference (tiles, loops, epilogues, slabs, poisoned outputs,
 // the rounding of operands), and variants with the hardware's operations are compiled on Dawn's null backend, which offers them
 // and refuses what is wrong.
@@ -14,6 +14,7 @@ import type { SubgroupMatrix, WgslKernel } from '../../kernels/targets.ts';
 import { checkWgsl } from '../../kernels/wgsl/check.ts';
 import { contractMatrix, type MatrixBlocking, matrixConfigs } from '../../kernels/wgsl/contract-matrix.ts';
 import { planContract } from '../../kernels/wgsl/contract-plan.ts';
+import { contractTiled } from '../../kernels/wgsl/contract-tiled.ts';
 import { openDevice, type TestDevice } from '../../kernels/wgsl/device.ts';
 import { mergeCode } from '../../kernels/wgsl/index.ts';
 import { hardwareUnit, softwareUnit } from '../../kernels/wgsl/matrix-unit.ts';
@@ -110,6 +111,29 @@ test('a wrong stride, a wrong row and operands that are not rounded are found', 
   assert.ok((await run(rounded(kernel), (code) => code.replace('/ 16 * 24 + k', '/ 16 * 16 + k'))).length > 0);
   assert.ok((await run(rounded(kernel), (code) => code.replace('let s = i32(local / 32u)', 'let s = 0'))).length > 0);
 });
+
+// Tiles of halves --------------------------------------------------------------------------------------------------------
+
+const TILES = [
+  'matmul 65×49×33',
+  'matmul 3×13×17×19 f16 0 2',
+  'conv 6→14 k3 s2 6×5×7 bias',
+  'convDataGrad 14→7 k3 s1 3×5×7 b2',
+  'convWeightGrad 6→10 k3 s1 5×3×7 b2 prologue split 2 f16 0 1',
+];
+for (const name of TILES) {
+  test(`${name} by tiles of halves`, async () => {
+    const kernel = sample(name).kernel as ContractKernel;
+    const [result] = await checkWgsl(device, [{ ...sample(name), kernel: rounded(kernel) }], {
+      emit: (_, o) => {
+        const plan = planContract(kernel);
+        const { variant, usesStep } = contractTiled(plan, o, 'f16');
+        return { variants: [variant], usesStep, outermost: plan.outermost };
+      },
+    });
+    assert.equal(result!.problems, []);
+  });
+}
 
 // The null backend ------------------------------------------------------------------------------------------------------
 
