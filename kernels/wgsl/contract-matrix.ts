@@ -175,6 +175,7 @@ function body(
   const printer = new ExpressionPrinter(w);
   const tile = writeTile(w, plan, rows, columns);
   const batch = new Map(coordinates(plan, 'batch', tile.batch));
+  w.usesOnce = true;
   w.line(`let s = ${unit.subgroup};`);
   w.line(`let l = ${unit.lane};`);
   const subgroup = w.declare('s', SUBGROUPS);
@@ -195,8 +196,7 @@ function body(
     w.loop('kt', blocks, (block) => {
       for (const fill of sides) fill(printer, env, mul(block, depth), blocks * depth);
       w.line('workgroupBarrier();');
-      // A fixed count: drivers unroll it.
-      w.block(`for (var ks = 0; ks < ${depth / K}; ks += 1)`, () => {
+      w.block(`for (var ks = 0; ks < ${unit.bound(depth / K)}; ks += 1)`, () => {
         const step = mul(w.declare('ks', depth / K), K);
         const offset = (l: TileLayout, line: Int): string => {
           const alongK = l.name === 'left' ? l.rowMajor : !l.rowMajor;
@@ -216,7 +216,7 @@ function body(
 
   // A matrix of each subgroup at a time: rows of N / 4 quads, dealt to its lanes.
   const quads = (M * N) / 4;
-  w.block(`for (var n = 0; n < ${results.length}; n += 1)`, () => {
+  w.block(`for (var n = 0; n < ${unit.bound(results.length)}; n += 1)`, () => {
     const n = w.declare('n', Math.max(2, results.length));
     const [down, across] = split(n, cn);
     const start = w.named(mul(subgroup, M * N));
@@ -224,7 +224,7 @@ function body(
       w.block(`if (n == ${i})`, () => w.line(unit.store(start, name)));
     });
     w.line('workgroupBarrier();');
-    w.block(`for (var p = 0; p < ${quads}; p += ${SUBGROUP})`, () => {
+    w.block(`for (var p = 0; p < ${unit.bound(quads)}; p += ${SUBGROUP})`, () => {
       const q = w.declare(w.let('q', 'p + l'), quads < SUBGROUP ? SUBGROUP : quads);
       const write = (): void => {
         const [r, c] = split(q, N / 4);

@@ -17,7 +17,7 @@ export { mergeCode } from './merge.ts';
 export const emitWgsl: EmitWgsl = (kernel, options) => {
   const emitted = emitKind(kernel, options);
   const portable = emitted.variants.at(-1)!;
-  if (!portable.code.includes('atomicOr(') || emitted.variants.some((v) => v.id === 'tiles-f16')) return emitted;
+  if (!portable.code.includes('atomicOr(')) return emitted;
   // Where halves are written one by one, a variant that binds them as f16 stands before the one that must use atomics.
   const native = emitKind(kernel, { ...options, halves: true }).variants.at(-1)!;
   const variants = [...emitted.variants.slice(0, -1), { ...native, id: `${portable.id}-f16` }, portable];

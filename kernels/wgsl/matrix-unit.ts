@@ -32,6 +32,8 @@ export interface MatrixUnit {
   multiplyAccumulate(acc: string, left: string, right: string): string;
   /** The result, row by row, to workgroup memory `stage` from `offset` on. */
   store(offset: string, acc: string): string;
+  /** The bound of a short loop: GPU drivers unroll it; for software adapters, that would compile for minutes, it is hidden. */
+  bound(count: number): string;
 }
 
 export function hardwareUnit(config: SubgroupMatrix): MatrixUnit {
@@ -49,6 +51,7 @@ export function hardwareUnit(config: SubgroupMatrix): MatrixUnit {
       `let ${name} = subgroupMatrixLoad<${type[tile]}, ${rowMajor ? 'row' : 'col'}_major>(&${tile}, u32(${offset}), ${stride}u);`,
     multiplyAccumulate: (acc, left, right) => `${acc} = subgroupMatrixMultiplyAccumulate(${left}, ${right}, ${acc});`,
     store: (offset, acc) => `subgroupMatrixStore<row_major>(&stage, u32(${offset}), ${acc}, ${N}u);`,
+    bound: (count) => `${count}`,
   };
 }
 
@@ -63,18 +66,18 @@ export function softwareUnit(config: SubgroupMatrix): MatrixUnit {
       const at = (l: TileLayout, row: string, column: string): string =>
         l.rowMajor ? `${row} * ${l.stride} + ${column}` : `${column} * ${l.stride} + ${row}`;
       return [
-        `fn multiply(acc: ptr<function, ${result}>, a: i32, b: i32, local: u32) {
-  for (var e = 0; e < ${each}; e += 1) {
+        `fn multiply(acc: ptr<function, ${result}>, a: i32, b: i32, local: u32, once: i32) {
+  for (var e = 0; e < ${each} * once; e += 1) {
     ${index}
-    for (var k = 0; k < ${K}; k += 1) {
+    for (var k = 0; k < ${K} * once; k += 1) {
       let x = f32(left[a + ${at(left, `i / ${N}`, 'k')}]);
       let y = f32(right[b + ${at(right, 'k', `i % ${N}`)}]);
       (*acc)[e] = fma(x, y, (*acc)[e]);
     }
   }
 }`,
-        `fn keep(acc: ptr<function, ${result}>, to: i32, local: u32) {
-  for (var e = 0; e < ${each}; e += 1) {
+        `fn keep(acc: ptr<function, ${result}>, to: i32, local: u32, once: i32) {
+  for (var e = 0; e < ${each} * once; e += 1) {
     ${index}
     stage[to + i] = (*acc)[e];
   }
@@ -85,7 +88,8 @@ export function softwareUnit(config: SubgroupMatrix): MatrixUnit {
     lane: `i32(local % ${SUBGROUP}u)`,
     zero: (name) => `var ${name} = ${result}();`,
     load: (name, _, offset) => `let ${name} = ${offset};`,
-    multiplyAccumulate: (acc, left, right) => `multiply(&${acc}, ${left}, ${right}, local);`,
-    store: (offset, acc) => `keep(&${acc}, ${offset}, local);`,
+    multiplyAccumulate: (acc, left, right) => `multiply(&${acc}, ${left}, ${right}, local, once);`,
+    store: (offset, acc) => `keep(&${acc}, ${offset}, local, once);`,
+    bound: (count) => `${count} * once`,
   };
 }
