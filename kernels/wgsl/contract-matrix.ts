@@ -82,9 +82,19 @@ function tileSize(c: SubgroupMatrix, alongK: boolean, lines: number, depth: numb
   return { stride, size: stride * (alongK ? lines : depth) };
 }
 
-function workgroupBytes(plan: ContractPlan, c: SubgroupMatrix, { rm, cn, depth }: MatrixBlocking): number {
-  const left = tileSize(c, !contiguousAlong(plan, plan.left, 'rows'), SUBGROUPS * rm * c.M, depth);
-  const right = tileSize(c, !contiguousAlong(plan, plan.right, 'columns'), cn * c.N, depth);
+/** Whether each operand's tile is filled along k. */
+interface Along {
+  readonly left: boolean;
+  readonly right: boolean;
+}
+const alongK = (plan: ContractPlan): Along => ({
+  left: !contiguousAlong(plan, plan.left, 'rows'),
+  right: !contiguousAlong(plan, plan.right, 'columns'),
+});
+
+function workgroupBytes(along: Along, c: SubgroupMatrix, { rm, cn, depth }: MatrixBlocking): number {
+  const left = tileSize(c, along.left, SUBGROUPS * rm * c.M, depth);
+  const right = tileSize(c, along.right, cn * c.N, depth);
   return bytesOf(c) * (left.size + right.size) + 4 * SUBGROUPS * c.M * c.N;
 }
 
@@ -95,6 +105,7 @@ function workgroupBytes(plan: ContractPlan, c: SubgroupMatrix, { rm, cn, depth }
 export function chooseMatrixBlocking(plan: ContractPlan, config: SubgroupMatrix): MatrixBlocking {
   const { M, N, K } = config;
   const { rows, columns } = plan.size;
+  const along = alongK(plan);
   let best: MatrixBlocking = { rm: 1, cn: 1, depth: K };
   let least = Infinity;
   for (const rm of [1, 2, 4])
@@ -102,7 +113,7 @@ export function chooseMatrixBlocking(plan: ContractPlan, config: SubgroupMatrix)
       for (const steps of [1, 2, 4]) {
         const blocking = { rm, cn, depth: steps * K };
         if ((rm * cn * M * N) / SUBGROUP > MAX_RESULTS || blocking.depth > 32) continue;
-        if (workgroupBytes(plan, config, blocking) > WORKGROUP_BYTES) continue;
+        if (workgroupBytes(along, config, blocking) > WORKGROUP_BYTES) continue;
         const size = flatten(plan, blocking.depth).size;
         const tiles = Math.ceil(rows / (SUBGROUPS * rm * M)) * Math.ceil(columns / (cn * N));
         const cost = tiles * Math.ceil(size / blocking.depth) * (steps * (rm * cn + (rm + cn) / 2) + 2) * (1 / size);
@@ -133,13 +144,12 @@ export function contractMatrix(
   const { rm, cn, depth } = blocking;
   const rows = SUBGROUPS * rm * M;
   const columns = cn * N;
-  const leftAlongK = !contiguousAlong(plan, plan.left, 'rows');
-  const rightAlongK = !contiguousAlong(plan, plan.right, 'columns');
-  const left = tileSize(config, leftAlongK, rows, depth);
-  const right = tileSize(config, rightAlongK, columns, depth);
+  const along = alongK(plan);
+  const left = tileSize(config, along.left, rows, depth);
+  const right = tileSize(config, along.right, columns, depth);
   const layouts = {
-    left: { name: 'left', rowMajor: leftAlongK, stride: left.stride },
-    right: { name: 'right', rowMajor: !rightAlongK, stride: right.stride },
+    left: { name: 'left', rowMajor: along.left, stride: left.stride },
+    right: { name: 'right', rowMajor: !along.right, stride: right.stride },
   } as const;
   return buildVariant(plan.kernel, options, {
     id: `matrix-${t}-${M}x${N}x${K}`,
@@ -147,7 +157,7 @@ export function contractMatrix(
     features: unit.features,
     ...(unit.subgroupSize ? { subgroupSize: unit.subgroupSize } : {}),
     ...(unit.subgroupMatrix ? { subgroupMatrix: unit.subgroupMatrix } : {}),
-    workgroupBytes: workgroupBytes(plan, config, blocking),
+    workgroupBytes: workgroupBytes(along, config, blocking),
     groups: (count) => tileCount(plan, rows, columns, count),
     declarations: [
       `var<workgroup> left: array<${t}, ${left.size}>;`,
