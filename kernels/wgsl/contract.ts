@@ -1,7 +1,8 @@
 // Contractions: matrix products, convolutions and their gradients as implicit matrix products.
 import type { ContractKernel } from '../ir.ts';
 import type { WgslKernel } from '../targets.ts';
-import { contractMatrix, matrixConfigs } from './contract-matrix.ts';
+import { contractMatrix } from './contract-matrix.ts';
+import { matrixConfigs } from './contract-matrix-plan.ts';
 import { planContract } from './contract-plan.ts';
 import { contractSubgroup } from './contract-subgroup.ts';
 import { contractTiled } from './contract-tiled.ts';
