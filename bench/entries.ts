@@ -107,17 +107,18 @@ function byKind(
       const ms = list.reduce((s, op) => s + op.ms, 0);
       const w = work(m, list);
       const variants = [...new Set(list.flatMap((op) => (op.variant ? [op.variant] : [])))];
+      const schedule = `${list.length} kernels${variants.length ? ` (${variants.join(', ')})` : ''}`;
       return {
         id: `${entry}.${pass} ${kind}`,
         op: kind,
         pass,
         shape: `${list.length} kernels`,
         dtype: dtypeOf(session),
-        schedule: `${list.length} kernels${variants.length ? ` (${variants.join(', ')})` : ''}`,
+        schedule,
         ms: { p20: ms, p50: ms, p80: ms },
         runs: 1,
         ...w,
-        ...rate(ceilings, w, ms),
+        ...rate(ceilings, w, ms, schedule),
         maxError: null,
       };
     })

@@ -26,7 +26,7 @@ export interface CaseResult {
   /** Operations per byte. */
   readonly intensity: number;
   /** What binds at this intensity, and its rate in GFLOP/s or GB/s. */
-  readonly ceiling: { readonly by: 'compute' | 'copy'; readonly rate: number };
+  readonly ceiling: { readonly by: 'compute' | 'matrix' | 'copy'; readonly rate: number };
   /** Of that ceiling. */
   readonly percent: number;
   /** Largest |found - expected| over the sampled elements, in units of the largest |expected| of that output. */
@@ -57,11 +57,15 @@ export interface BenchResult {
   readonly cases: readonly CaseResult[];
 }
 
-/** The rate that `intensity` operations per byte can reach under these ceilings. */
-export function roof(ceilings: readonly Ceiling[], intensity: number): CaseResult['ceiling'] {
+/** The rate that `intensity` operations per byte can reach under these ceilings. What ran by subgroup matrices, as its schedule
+ *  tells, is held against those. */
+export function roof(ceilings: readonly Ceiling[], intensity: number, schedule = ''): CaseResult['ceiling'] {
   const of = (name: string): number => ceilings.find((c) => c.name === name)?.value ?? Number.NaN;
-  const [compute, copy] = [of('f32 FMA'), of('copy')];
-  return intensity * copy < compute || intensity === 0 ? { by: 'copy', rate: copy } : { by: 'compute', rate: compute };
+  const matrix = /\bmatrix-(f16|f32)-(\d+)x(\d+)x(\d+)/.exec(schedule);
+  const unit = matrix ? of(`subgroup matrix ${matrix[1]}→f32 ${matrix.slice(2).join('×')}`) : Number.NaN;
+  const [compute, copy] = [Number.isNaN(unit) ? of('f32 FMA') : unit, of('copy')];
+  if (intensity * copy < compute || intensity === 0) return { by: 'copy', rate: copy };
+  return { by: Number.isNaN(unit) ? 'compute' : 'matrix', rate: compute };
 }
 
 export function percentiles(ms: readonly number[]): Percentiles {
@@ -75,10 +79,11 @@ export function rate(
   ceilings: readonly Ceiling[],
   c: Pick<CaseResult, 'flops' | 'bytes'>,
   ms: number,
+  schedule?: string,
 ): Pick<CaseResult, 'gflops' | 'gbps' | 'intensity' | 'ceiling' | 'percent'> {
   const gflops = c.flops / ms / 1e6;
   const gbps = c.bytes / ms / 1e6;
   const intensity = c.flops / c.bytes;
-  const ceiling = roof(ceilings, intensity);
+  const ceiling = roof(ceilings, intensity, schedule);
   return { gflops, gbps, intensity, ceiling, percent: (100 * (ceiling.by === 'copy' ? gbps : gflops)) / ceiling.rate };
 }

@@ -7,6 +7,8 @@ import { columns, showFlops, showTime } from './units.ts';
 /** Above this share of a ceiling either the ceiling or the count of work is wrong. */
 const IMPOSSIBLE = 105;
 
+const CEILINGS = { compute: 'FMA', matrix: 'matrix', copy: 'copy' } as const;
+
 const figure = (v: number): string => (v === 0 ? '–' : v >= 100 ? v.toFixed(0) : v >= 1 ? v.toFixed(1) : v.toFixed(3));
 
 export function ceilingLines(r: Pick<BenchResult, 'ceilings'>): string[] {
@@ -27,7 +29,7 @@ function cells(c: CaseResult): string[] {
     figure(c.gflops),
     figure(c.gbps),
     figure(c.intensity),
-    `${c.percent.toFixed(0)} % ${c.ceiling.by === 'copy' ? 'copy' : 'FMA'}`,
+    `${c.percent.toFixed(0)} % ${CEILINGS[c.ceiling.by]}`,
     c.maxError === null ? '–' : c.maxError === 0 ? '0' : c.maxError.toExponential(0),
     c.schedule.length > 60 ? `${c.schedule.slice(0, 57)}…` : c.schedule,
   ];
@@ -41,7 +43,7 @@ export const remarks = (cases: readonly CaseResult[]): string[] =>
     .filter((c) => c.percent > IMPOSSIBLE)
     .map(
       (c) =>
-        `${c.id}: ${c.percent.toFixed(0)} % of the ${c.ceiling.by === 'copy' ? 'copy' : 'FMA'} ceiling. More than all there is: its data fit a cache, or the ceiling was measured while the machine was busy.`,
+        `${c.id}: ${c.percent.toFixed(0)} % of the ${CEILINGS[c.ceiling.by]} ceiling. More than all there is: its data fit a cache, or the ceiling was measured while the machine was busy.`,
     );
 
 export interface Comparison {

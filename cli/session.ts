@@ -9,12 +9,16 @@ export interface OpenRequest {
   readonly seed?: number;
 }
 
+/** Subgroup matrices are experimental in Dawn, and f16 on NVIDIA is off by default there. */
+const DAWN_FLAGS = ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'];
+
 /** Opens ARTIFACT, telling notices and the compiling of kernels. */
 export async function openSession(artifact: string, request: OpenRequest, out: Output): Promise<Session> {
   const { open } = await import('../runtime/index.ts');
   let bar: ReturnType<Output['progress']> | undefined;
   const session = await open(artifact, {
     ...request,
+    dawnFlags: DAWN_FLAGS,
     onNotice: (message) => out.note(message),
     onProgress: ({ done, total }) => {
       bar ??= out.progress('kernels', total);

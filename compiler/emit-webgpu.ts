@@ -11,6 +11,10 @@ import { slabs } from './slabs.ts';
 const MAX_FOLD = 65535;
 /** Special variants are kept for the kernels that do this share of the work; the rest run anywhere with little loss. */
 const SPECIAL_SHARE = 0.993;
+/** Those by tiles of halves gain less than twice, and are long. */
+const TILES_SHARE = 0.95;
+/** Short, and for kernels that move much and compute little: always kept. */
+const KEPT = ['default', 'default-f16'];
 
 export interface Limits {
   readonly maxStorageBufferBindingSize: number;
@@ -113,6 +117,7 @@ export class WebGpuEmitter {
           constants: [],
           features: v.requires.features,
           ...(v.requires.subgroupSize !== undefined ? { subgroupSize: v.requires.subgroupSize } : {}),
+          ...(v.requires.subgroupMatrix !== undefined ? { subgroupMatrix: v.requires.subgroupMatrix } : {}),
           ...(v.requires.workgroupStorage !== undefined ? { workgroupStorage: v.requires.workgroupStorage } : {}),
           ...(v.requires.invocations !== undefined ? { invocations: v.requires.invocations } : {}),
         };
@@ -152,22 +157,21 @@ export class WebGpuEmitter {
     special.sort((a, b) => work[b]! - work[a]! || a - b);
     const all = special.reduce((s, i) => s + work[i]!, 0);
     let done = 0;
-    const dropped = new Set<number>();
+    /** The share of the work that is done by those before. */
+    const before = new Map<number, number>();
     for (const i of special) {
-      if (done > SPECIAL_SHARE * all) dropped.add(i);
+      before.set(i, done / all);
       done += work[i]!;
     }
-    const isKept = (kernel: number, variant: string): boolean => !dropped.has(kernel) || variant === 'default';
+    const isKept = (kernel: number, variant: string): boolean =>
+      KEPT.includes(variant) || (before.get(kernel) ?? 0) <= (variant === 'tiles-f16' ? TILES_SHARE : SPECIAL_SHARE);
     this.texts = this.texts.filter((t) => isKept(t.kernel, t.variant));
     for (const [n, d] of this.dispatches.entries()) {
-      if (!dropped.has(d.kernel)) continue;
       const { variants } = this.kernels[d.kernel]!;
       this.dispatches[n] = { ...d, grids: d.grids.filter((_, i) => isKept(d.kernel, variants[i]!.id)) };
     }
-    for (const i of dropped) {
-      const info = this.kernels[i]!;
+    for (const [i, info] of this.kernels.entries())
       this.kernels[i] = { ...info, variants: info.variants.filter((v) => isKept(i, v.id)) };
-    }
   }
 }
 

@@ -17,7 +17,7 @@ export interface Root {
   readonly target: ProgramTensor;
 }
 
-/** The dtype in which a value is stored. */
+/** The dtype in which a value is stored; where there is another than its own, contractions may multiply halves too. */
 export type Precision = (v: Value, fusion: Fusion) => DType;
 const keep: Precision = (v) => typeOf(v).dtype;
 
@@ -197,7 +197,8 @@ export class Lowering {
   private contract(n: Node, last: Node): void {
     const inl = new Inliner(this.storage);
     const k = contractKernel(n, inl, (coords) => this.epilogue(inl, n, last, coords));
-    this.push({ ...this.base(n, last === n ? [] : [last]), ...k, bufs: inl.bufs });
+    const halves = this.stores === keep ? {} : { halves: true };
+    this.push({ ...this.base(n, last === n ? [] : [last]), ...k, ...halves, bufs: inl.bufs });
     this.written.add(this.place({ node: last, out: 0 }).id);
   }
 

@@ -100,6 +100,8 @@ export interface ContractKernel extends KernelBase {
   readonly a: Operand;
   readonly b: Operand;
   readonly stores: readonly Store[];
+  /** Operands may be rounded to f16 before they are multiplied (`--precision f16`); products and sums stay f32. */
+  readonly halves?: boolean;
 }
 
 /**

@@ -6,6 +6,15 @@ import type { Kernel } from './ir.ts';
  *  slab; word 1: number of outermost indices; word 2 + i: the element offset at which binding i's window starts. */
 export const PARAM_WORDS = 16;
 
+/** A configuration of subgroup matrices as GPUAdapterInfo.subgroupMatrixConfigs names it: M × K times K × N. */
+export interface SubgroupMatrix {
+  readonly componentType: 'f16' | 'f32';
+  readonly resultComponentType: 'f32';
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 export interface WgslVariant {
   /** Stable id: `default`, `subgroup8`, … */
   readonly id: string;
@@ -14,6 +23,7 @@ export interface WgslVariant {
     readonly features: readonly string[];
     /** Exactly this subgroup size (min = max), when set. */
     readonly subgroupSize?: number;
+    readonly subgroupMatrix?: SubgroupMatrix;
     readonly workgroupStorage?: number;
     readonly invocations?: number;
   };
@@ -44,5 +54,9 @@ export interface WasmKernel {
   readonly scratch: number;
 }
 
-export type EmitWgsl = (kernel: Kernel, options: { readOnly: ReadonlySet<number>; maxFold: number }) => WgslKernel;
+/** `halves`: f16 tensors are bound as f16, in variants that need shader-f16. */
+export type EmitWgsl = (
+  kernel: Kernel,
+  options: { readOnly: ReadonlySet<number>; maxFold: number; halves?: boolean },
+) => WgslKernel;
 export type EmitWasm = (kernel: Kernel) => WasmKernel;

@@ -1,6 +1,6 @@
 // The manifest as it is written: a page of its thousands of dispatches and live tensors would be half the artifact, so that
 // names stand once in `strings`, and rows are tuples. In memory it is a Manifest.
-import type { Dispatch, Entry, Manifest, MemoryPlan } from './manifest.ts';
+import type { Dispatch, Entry, Manifest, MemoryPlan, SubgroupMatrix } from './manifest.ts';
 
 /** Index into `strings`. */
 type Name = number;
@@ -21,8 +21,10 @@ interface PackedEntry extends Omit<Entry, 'memory'> {
 /** [name, region, kind, flops, bytes, 1 if it reads the step block, a letter per storage binding (r read, w read and write),
  *  variants] */
 type PackedKernel = readonly [Name, Name, Name, number, number, 0 | 1, string, readonly PackedVariant[]];
-/** [id, file, constants, features, subgroup size, workgroup storage, invocations]; 0 where a number is not required */
-type PackedVariant = readonly [Name, Name, readonly number[], readonly Name[], number, number, number];
+/** [id, file, constants, features, subgroup size, workgroup storage, invocations]; 0 where a number is not required; then, where
+ *  one is, the subgroup matrix: [component type, result type, M, N, K] */
+type PackedVariant = readonly [Name, Name, readonly number[], readonly Name[], number, number, number, PackedMatrix?];
+type PackedMatrix = readonly [Name, Name, number, number, number];
 /** [kernel, label, [arena, offset, bytes] per binding in one list, parameter words, [x, y, z] per variant in one list] */
 type PackedDispatch = readonly [number, Name, readonly number[], readonly number[], readonly number[]];
 
@@ -66,15 +68,19 @@ export function packManifest(m: Manifest): PackedManifest {
       k.bytes,
       k.usesStep ? 1 : 0,
       k.bindings.map((b) => (b === 'read' ? 'r' : 'w')).join(''),
-      k.variants.map((v) => [
-        name(v.id),
-        name(v.file),
-        v.constants,
-        v.features.map(name),
-        v.subgroupSize ?? 0,
-        v.workgroupStorage ?? 0,
-        v.invocations ?? 0,
-      ]),
+      k.variants.map((v): PackedVariant => {
+        const packed = [
+          name(v.id),
+          name(v.file),
+          v.constants,
+          v.features.map(name),
+          v.subgroupSize ?? 0,
+          v.workgroupStorage ?? 0,
+          v.invocations ?? 0,
+        ] as const;
+        const x = v.subgroupMatrix;
+        return x ? [...packed, [name(x.componentType), name(x.resultComponentType), x.M, x.N, x.K]] : packed;
+      }),
     ]),
     dispatches: m.dispatches.map((d) => [d.kernel, name(d.label), d.bindings.flat(), d.params, d.grids.flat()]),
     strings,
@@ -122,19 +128,30 @@ export function unpackManifest({ strings, ...m }: PackedManifest): Manifest {
       bytes,
       usesStep: step === 1,
       bindings: [...bindings].map((b) => (b === 'r' ? 'read' : 'read_write')),
-      variants: variants.map(([id, file, constants, features, subgroupSize, workgroupStorage, invocations]) => ({
-        id: name(id),
-        file: name(file),
-        constants,
-        features: features.map(name),
-        ...(subgroupSize ? { subgroupSize } : {}),
-        ...(workgroupStorage ? { workgroupStorage } : {}),
-        ...(invocations ? { invocations } : {}),
-      })),
+      variants: variants.map(
+        ([id, file, constants, features, subgroupSize, workgroupStorage, invocations, matrix]) => ({
+          id: name(id),
+          file: name(file),
+          constants,
+          features: features.map(name),
+          ...(subgroupSize ? { subgroupSize } : {}),
+          ...(matrix ? { subgroupMatrix: matrixOf(matrix, name) } : {}),
+          ...(workgroupStorage ? { workgroupStorage } : {}),
+          ...(invocations ? { invocations } : {}),
+        }),
+      ),
     })),
     dispatches: m.dispatches.map(dispatch),
   };
 }
+
+const matrixOf = ([component, result, M, N, K]: PackedMatrix, name: (i: Name) => string): SubgroupMatrix => ({
+  componentType: name(component),
+  resultComponentType: name(result),
+  M,
+  N,
+  K,
+});
 
 const triples = (flat: readonly number[]): [number, number, number][] =>
   Array.from({ length: flat.length / 3 }, (_, i) => [flat[3 * i]!, flat[3 * i + 1]!, flat[3 * i + 2]!]);

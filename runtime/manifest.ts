@@ -197,10 +197,22 @@ export interface KernelInfo {
     /** Values of the file's pipeline-overridable constants N0, N1, … for this kernel. */
     readonly constants: readonly number[];
     readonly features: readonly string[];
+    /** Exactly this size (the adapter's smallest and largest). */
     readonly subgroupSize?: number;
+    /** One of the adapter's subgroupMatrixConfigs. */
+    readonly subgroupMatrix?: SubgroupMatrix;
     readonly workgroupStorage?: number;
     readonly invocations?: number;
   }[];
+}
+
+/** Matrices of a subgroup: M × K times K × N. */
+export interface SubgroupMatrix {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 export interface Dispatch {

@@ -2,7 +2,7 @@
 // are made once, and only for the sections that are used.
 import type { Artifact } from './artifact.ts';
 import { messageOf, T3dcError } from './errors.ts';
-import { type Dispatch, type KernelInfo, type Manifest, UNIT } from './manifest.ts';
+import { type Dispatch, type KernelInfo, type Manifest, type SubgroupMatrix, UNIT } from './manifest.ts';
 import { PARAM_STRIDE } from './memory.ts';
 import { describe } from './webgpu-adapter.ts';
 
@@ -19,10 +19,35 @@ export interface ReadyDispatch {
   readonly grid: readonly [number, number, number];
 }
 
+/** What an adapter tells of its subgroups, beyond the types at hand. */
+interface SubgroupInfo {
+  readonly subgroupMinSize?: number;
+  readonly subgroupMaxSize?: number;
+  readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrix>;
+}
+
+const sameMatrix = (a: SubgroupMatrix, b: SubgroupMatrix): boolean =>
+  (['componentType', 'resultComponentType', 'M', 'N', 'K'] as const).every((key) => a[key] === b[key]);
+
 interface Compiled {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   readonly variant: number;
+}
+
+/** Whether a device can run a variant, by what the variant says that it needs. */
+export function fits(
+  v: KernelInfo['variants'][number],
+  { features, limits }: Pick<GPUDevice, 'features' | 'limits'>,
+  adapter: GPUAdapterInfo | null,
+): boolean {
+  if (!v.features.every((f) => features.has(f))) return false;
+  if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
+  if (v.invocations !== undefined && v.invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
+  const info = adapter as SubgroupInfo | null;
+  const { subgroupSize: size, subgroupMatrix: matrix } = v;
+  if (size !== undefined && !(info?.subgroupMinSize === size && info.subgroupMaxSize === size)) return false;
+  return matrix === undefined || [...(info?.subgroupMatrixConfigs ?? [])].some((c) => sameMatrix(c, matrix));
 }
 
 export class Kernels {
@@ -127,7 +152,7 @@ export class Kernels {
   async #compileVariants(kernel: KernelInfo): Promise<Compiled> {
     const layout = this.#layout(kernel);
     const pipelineLayout = this.#device.createPipelineLayout({ bindGroupLayouts: [layout] });
-    const fit = kernel.variants.flatMap((v, i) => (this.#fits(v) ? [i] : []));
+    const fit = kernel.variants.flatMap((v, i) => (fits(v, this.#device, this.#info) ? [i] : []));
     if (fit.length === 0)
       throw new T3dcError('limits', `no variant of kernel ${kernel.name} runs on ${describe(this.#info)}`, {
         expected: JSON.stringify(kernel.variants.at(-1)),
@@ -164,16 +189,6 @@ export class Kernels {
       this.#modules.set(file, module);
     }
     return module;
-  }
-
-  #fits(v: KernelInfo['variants'][number]): boolean {
-    const { features, limits } = this.#device;
-    if (!v.features.every((f) => features.has(f))) return false;
-    if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
-    if (v.invocations !== undefined && v.invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
-    if (v.subgroupSize === undefined) return true;
-    const info = this.#info as { subgroupMinSize?: number; subgroupMaxSize?: number } | null;
-    return info?.subgroupMinSize === v.subgroupSize && info?.subgroupMaxSize === v.subgroupSize;
   }
 
   /** Binding 0: the parameter block; then the buffers; then the step block. */

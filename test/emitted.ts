@@ -7,6 +7,7 @@ import { print } from '../compiler/print.ts';
 import { resolveSettings } from '../compiler/settings.ts';
 import { trace } from '../compiler/trace.ts';
 import mlp from '../examples/mlp.ts';
+import type { ContractKernel } from '../kernels/ir.ts';
 import { samples } from '../kernels/samples/index.ts';
 import { emitWasm } from '../kernels/wasm/index.ts';
 import { emitWgsl } from '../kernels/wgsl/index.ts';
@@ -19,6 +20,9 @@ const KERNELS = [
   'attention forward g3 h2 n8 e8',
 ] as const;
 
+const HALVES = 'matmul 64×48×32';
+const EMIT = { readOnly: new Set<number>(), maxFold: 65535 };
+
 export const folder = new URL('./golden/emitted/', import.meta.url);
 
 /** Texts by file name. */
@@ -30,10 +34,14 @@ export function emitted(): Map<string, string> {
     const sample = samples.find((s) => s.name === name);
     if (!sample) throw new Error(`no kernel sample is named ${name}`);
     const file = name.replaceAll('→', '-').replaceAll('×', 'x').replaceAll(' ', '_');
-    for (const v of emitWgsl(sample.kernel, { readOnly: new Set(), maxFold: 65535 }).variants)
-      files.set(`${file}.${v.id}.wgsl`, v.code);
+    for (const v of emitWgsl(sample.kernel, EMIT).variants) files.set(`${file}.${v.id}.wgsl`, v.code);
     files.set(`${file}.as.txt`, emitWasm(sample.kernel).code);
   }
+  // What multiplies halves, of one kernel.
+  const { kernel } = samples.find((s) => s.name === HALVES)!;
+  for (const v of emitWgsl({ ...(kernel as ContractKernel), halves: true }, EMIT).variants)
+    if (v.requires.features.includes('shader-f16'))
+      files.set(`${HALVES.replaceAll('×', 'x').replaceAll(' ', '_')}.${v.id}.wgsl`, v.code);
   return files;
 }
 

@@ -16,6 +16,8 @@ export interface MeasureOptions {
   readonly time: number;
   /** Compare a few elements with float64. */
   readonly check: boolean;
+  /** f16: contractions may multiply halves (WebGPU). */
+  readonly precision?: 'f32' | 'f16';
   readonly signal?: AbortSignal;
   /** The device's description, as soon as it is known. */
   readonly onOpen?: (description: string) => void;
@@ -33,7 +35,7 @@ export async function measureCases(cases: readonly BenchCase[], o: MeasureOption
     const part = cases.slice(from, from + TOGETHER);
     o.signal?.throwIfAborted();
     const spec = modelOf(part);
-    const built = await build(spec, { targets: [targetOf(o.open)] });
+    const built = await build(spec, { targets: [targetOf(o.open)], precision: o.precision });
     const session = await open(built.files, { seed: 0, ...o.open });
     o.onOpen?.(session.device.description);
     try {
@@ -100,13 +102,13 @@ async function measureCase(
     op: c.op,
     pass: c.pass,
     shape: c.shape,
-    dtype: 'f32',
+    dtype: session.device.kind === 'webgpu' ? session.manifest.precision : 'f32',
     schedule,
     ms,
     runs: times.length,
     flops: c.flops,
     bytes: c.bytes,
-    ...rate(o.ceilings, c, ms.p50),
+    ...rate(o.ceilings, c, ms.p50, schedule),
     maxError,
   };
 }

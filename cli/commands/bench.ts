@@ -41,6 +41,12 @@ export const bench = command({
     windows: { kind: 'integer', min: 1, default: 8, value: 'N', help: 'of attention' },
     time: { kind: 'number', min: 0, default: 1, value: 'S', help: 'seconds to measure a case for' },
     runs: { kind: 'integer', min: 1, default: 5, value: 'N', help: 'calls and steps of an entry' },
+    precision: {
+      kind: 'choice',
+      choices: ['f32', 'f16'],
+      default: 'f32',
+      help: 'f16: cases whose contractions multiply halves on WebGPU, by subgroup matrices where there are any',
+    },
     unchecked: { kind: 'flag', help: 'do not compute float64 references' },
     html: { kind: 'text', value: 'FILE', help: 'write a page with a roofline and the tables' },
     out: { kind: 'text', short: 'o', value: 'FILE', help: 'write the JSON to this file too' },
@@ -147,6 +153,7 @@ export const bench = command({
         ceilings,
         time: 1000 * values.time,
         check: !values.unchecked,
+        precision: values.precision,
         signal,
         onOpen: (d) => {
           description = d;

@@ -8,6 +8,7 @@ import { fill, type Sample } from '../samples/index.ts';
 import { PARAM_WORDS, type WgslKernel, type WgslVariant } from '../targets.ts';
 import type { TestDevice } from './device.ts';
 import { emitWgsl } from './index.ts';
+import type { EmitOptions } from './module.ts';
 
 export interface CheckResult {
   readonly sample: string;
@@ -23,6 +24,8 @@ export interface CheckOptions {
   readonly variants?: readonly string[];
   /** Greatest relative L2 error. */
   readonly tolerance?: number;
+  /** What runs for a sample; what the target emits by default. */
+  readonly emit?: (s: Sample, options: EmitOptions) => WgslKernel;
 }
 
 /** Every variant of every sample: whole, again (bit-identical), and in slabs with windows that start elsewhere. */
@@ -36,7 +39,8 @@ export async function checkWgsl(
   for (const s of samples) {
     // A narrow grid, so that small kernels fold too.
     const large = s.kernel.bufs.some((b) => b.size > 1 << 19);
-    const emitted = emitWgsl(s.kernel, { readOnly: new Set(), maxFold: large ? 64 : 24 });
+    const narrow: EmitOptions = { readOnly: new Set(), maxFold: large ? 64 : 24 };
+    const emitted = options.emit?.(s, narrow) ?? emitWgsl(s.kernel, narrow);
     const inputs = fill(s.kernel, 7);
     const expected = inputs.map((a) => a.slice());
     const step = stepBlock();
@@ -67,6 +71,7 @@ export async function checkWgsl(
 export function supports(t: TestDevice, v: WgslVariant): boolean {
   const { features, subgroupSize } = v.requires;
   if (!features.every((f) => t.device.features.has(f))) return false;
+  if (v.requires.subgroupMatrix) return false; // tests have no such device; see test/device/matrix.webgpu.ts
   return !subgroupSize || (t.subgroupSize?.min === subgroupSize && t.subgroupSize.max === subgroupSize);
 }
 

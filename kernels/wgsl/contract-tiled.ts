@@ -4,26 +4,26 @@
 // of columns in registers. Both operands' tiles of DEPTH k steps lie in workgroup memory as vec4s along rows and along
 // columns, so that a step reads q + 1 vectors for 16 q multiply-adds, whatever the operands' orientation in memory;
 // prologues are evaluated once per element of the tile, when it is filled.
-import { type Expr, lit, walk, when } from '../expr.ts';
-import { add, type Int, int, mul, unlinear } from '../int.ts';
-import type { LoopVar, Operand } from '../ir.ts';
+import type { Expr } from '../expr.ts';
+import { add, type Int, mul } from '../int.ts';
+import type { Operand } from '../ir.ts';
 import type { WgslVariant } from '../targets.ts';
+import { CHAIN, type ContractPlan, coordinates, countLoads, indexIn, tileCount, writeTile } from './contract-plan.ts';
 import {
-  CHAIN,
-  type ContractPlan,
-  coordinates,
-  countLoads,
-  element,
-  indexIn,
-  outputs,
-  type Role,
-  tileCount,
-  writeTile,
-} from './contract-plan.ts';
+  contiguousAlong,
+  elementAt,
+  type FlatSum,
+  fetcher,
+  gathered,
+  laneAt,
+  type Quad,
+  quadIn,
+  split,
+  storeQuad,
+} from './contract-quads.ts';
 import { canWiden, ExpressionPrinter } from './expression.ts';
-import { LANE, lanes, laneVar } from './lanes.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
-import { usesLane, type Value, type Writer } from './writer.ts';
+import type { Writer } from './writer.ts';
 
 const THREADS = 128;
 const MAX_STATIC_LOADS = 60;
@@ -67,39 +67,45 @@ function chooseBlocking(plan: ContractPlan, kSize: number): Blocking {
 }
 
 /** The innermost sum variables taken together, so that a tile has enough steps to fill. */
-function flattenInner(plan: ContractPlan): { outer: readonly LoopVar[]; inner: readonly LoopVar[]; size: number } {
+function flattenInner(plan: ContractPlan): FlatSum {
   let at = plan.k.length;
   let size = 1;
   while (at > 0 && size < 16) size *= plan.k[--at]!.size;
   return { outer: plan.k.slice(0, at), inner: plan.k.slice(at), size };
 }
 
-export function contractTiled(plan: ContractPlan, options: EmitOptions): { variant: WgslVariant; usesStep: boolean } {
+/**
+ * `component` f16: tiles of halves, which are half the bytes to fill and to read in workgroup memory. They are made f32 again when
+ * they are multiplied: a product of two halves spans 2^-48 to 2^32, and a gradient's products lie where f16 has few bits or none.
+ */
+export function contractTiled(
+  plan: ContractPlan,
+  options: EmitOptions,
+  component: 'f32' | 'f16' = 'f32',
+): { variant: WgslVariant; usesStep: boolean } {
   const k = flattenInner(plan);
   const blocking = chooseBlocking(plan, k.size);
   const { tx, ty, q, depth } = blocking;
   const rows = 4 * q * ty;
   const columns = 4 * tx;
   return buildVariant(plan.kernel, options, {
-    id: 'default',
+    id: component === 'f32' ? 'default' : 'tiles-f16',
     workgroup: tx * ty,
+    features: component === 'f32' ? [] : ['shader-f16'],
     groups: (count) => tileCount(plan, rows, columns, count),
     declarations: [
-      `var<workgroup> left: array<vec4<f32>, ${(depth * rows) / 4}>;`,
-      `var<workgroup> right: array<vec4<f32>, ${(depth * columns) / 4}>;`,
+      `var<workgroup> left: array<vec4<${component}>, ${(depth * rows) / 4}>;`,
+      `var<workgroup> right: array<vec4<${component}>, ${(depth * columns) / 4}>;`,
     ],
-    workgroupBytes: 4 * depth * (rows + columns),
-    body: (w) => body(w, plan, k, blocking),
+    workgroupBytes: (component === 'f32' ? 4 : 2) * depth * (rows + columns),
+    body: (w) => body(w, plan, k, blocking, component),
   });
 }
 
-/** Four consecutive rows or columns: as one regular index over LANE, or one by one. */
-type Quad =
-  | { readonly wide: Int }
-  /** `at`: writes the index of one of them, given its number. */
-  | { readonly each: readonly Int[]; readonly at: (c: Int) => Int };
-
-function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>, blocking: Blocking): void {
+function body(w: Writer, plan: ContractPlan, k: FlatSum, blocking: Blocking, component: 'f32' | 'f16'): void {
+  const [toTile, fromTile] = (['f16', 'f32'] as const).map(
+    (t) => (code: string) => (component === 'f32' ? code : `vec4<${t}>(${code})`),
+  ) as [(code: string) => string, (code: string) => string];
   const { tx, ty, q, depth } = blocking;
   const rows = 4 * q * ty;
   const columns = 4 * tx;
@@ -111,33 +117,8 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
   const x = w.declare('tx', tx);
   const y = w.declare('ty', ty);
 
-  /** The quad at `offset` quads from the tile's start, held inside the slab. */
-  const quad = (role: 'rows' | 'columns', offset: Int): Quad => {
-    const name = role === 'rows' ? 'row' : 'column';
-    const size = plan.size[role];
-    const width = role === 'rows' ? rows : columns;
-    const block = role === 'rows' ? tile.rowBlock : tile.columnBlock;
-    const tail = role === 'rows' ? tile.rowTail : tile.columnTail;
-    const step = plan.cut?.role === role ? plan.cut.inner : size;
-    if (block && !tail) return { wide: add(mul(add(mul(block, width / 4), offset), 4), laneVar) };
-    if (size % 4 === 0 && step % 4 === 0) {
-      const at = w.fresh('q');
-      w.line(`let ${at} = min(${name}0 / 4 + ${w.int(offset)}, ${name}_end / 4 - 1);`);
-      return { wide: add(mul(w.declare(at, size / 4), 4), laneVar) };
-    }
-    const first = w.named(offset);
-    const at = (c: Int): Int => {
-      const index = w.fresh('q');
-      w.line(`let ${index} = min(${name}0 + ${first} * 4 + ${w.int(c)}, ${name}_end - 1);`);
-      return w.declare(index, size);
-    };
-    return {
-      at,
-      get each() {
-        return [0, 1, 2, 3].map((c) => at(int(c)));
-      },
-    };
-  };
+  const quad = (role: 'rows' | 'columns', offset: Int): Quad =>
+    quadIn(w, plan, tile, role, role === 'rows' ? rows : columns, offset);
 
   w.usesOnce = true;
   const acc = (r: number): string => `acc${r}`;
@@ -175,33 +156,10 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
   const perChain = Math.ceil(blocks / chains);
   const once = chains === 1 && k.outer.every((v) => v.size === 1);
   const fill = (name: 'left' | 'right', list: typeof left, env: Map<string, Int>, base: Int): void => {
-    const [operand, role] = name === 'left' ? ([plan.left, 'rows'] as const) : ([plan.right, 'columns'] as const);
+    const role = name === 'left' ? 'rows' : 'columns';
     const quads = (role === 'rows' ? rows : columns) / 4;
-    const value = (at: Int, index: Int): Expr => {
-      const inner = unlinear(
-        at,
-        k.inner.map((v) => v.size),
-      );
-      const sums: [string, Int][] = k.inner.map((v, i) => [v.name, inner[i]!]);
-      return when(
-        [{ e: at, lo: 0, hi: k.size }],
-        element(operand, new Map([...env, ...sums, ...coordinates(plan, role, index)])),
-        lit(0),
-      );
-    };
-    // Elements that are no vectors in memory are fetched by a function: written out, four a unit, they would be long.
-    let fetch: ((args: readonly string[]) => string) | null = null;
-    const fetchOne = (index: Int, at: Int): string => {
-      fetch ??= w.routine(
-        `${name}_at`,
-        [
-          ['m', plan.size[role]],
-          ['k', chains * perChain * depth],
-        ],
-        (f, [m, step]) => new ExpressionPrinter(f).print(value(step!, m!)).code,
-      );
-      return fetch([w.int(index), w.named(at)]);
-    };
+    const value = (at: Int, index: Int): Expr => elementAt(plan, k, role, env, at, index);
+    const fetchOne = fetcher(w, plan, name, role, chains * perChain * depth, value);
     for (const u of list) {
       const put = (): void => {
         const at = add(base, u.step);
@@ -209,16 +167,10 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
         if ('wide' in u.where && canWiden(value(at, u.where.wide)))
           code = printer.printWide(value(at, u.where.wide)).code;
         else {
-          // One call in a loop that stays one: four would be four times the code for a driver to compile.
-          code = w.fresh('v');
-          w.line(`var ${code} = vec4<f32>();`);
-          const where = u.where;
-          w.loop('c', 4, (c) => {
-            const index = 'wide' in where ? laneAt(where.wide, c) : where.at(c);
-            w.line(`${code}[${w.int(c)}] = ${fetchOne(index, at)};`);
-          });
+          const { where } = u;
+          code = gathered(w, (c) => fetchOne('wide' in where ? laneAt(where.wide, c) : where.at(c), at));
         }
-        w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${code};`);
+        w.line(`${name}[${w.named(u.step)} * ${quads} + ${u.at}] = ${toTile(code)};`);
       };
       if (u.guard) w.block(`if (${u.guard})`, put, true);
       else put();
@@ -234,9 +186,9 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
       w.line('workgroupBarrier();');
       // Long bodies are not unrolled by lavapipe's compiler; GPU drivers should.
       w.block(`for (var s = 0; s < ${Math.min(depth, k.size)}${q === 1 ? ' * once' : ''}; s += 1)`, () => {
-        w.line(`let b = right[s * ${tx} + tx];`);
+        w.line(`let b = ${fromTile(`right[s * ${tx} + tx]`)};`);
         for (let i = 0; i < q; i++) {
-          w.line(`let a${i} = left[s * ${rows / 4} + ty * ${q} + ${i}];`);
+          w.line(`let a${i} = ${fromTile(`left[s * ${rows / 4} + ty * ${q} + ${i}]`)};`);
           for (let c = 0; c < 4; c++) {
             const name = acc(4 * i + c);
             w.line(`${name} = fma(vec4<f32>(a${i}.${'xyzw'[c]}), b, ${name});`);
@@ -259,75 +211,10 @@ function body(w: Writer, plan: ContractPlan, k: ReturnType<typeof flattenInner>,
   w.block(`for (var r = 0; r < ${height}; r += 1)`, () => {
     const r = w.declare('r', height);
     const row = indexIn(w, tile, 'row', plan.size.rows, rows, add(mul(y, height), r));
-    const at = (index: Int) =>
-      outputs(plan, new Map([...batch, ...coordinates(plan, 'rows', row), ...coordinates(plan, 'columns', index)]));
-    const guards: string[] = [];
-    if (tile.rowTail || tile.rowBlock === null) guards.push(`row0 + ty * ${height} + r < row_end`);
     const bounded = tile.columnTail || tile.columnBlock === null;
-    const guarded = (list: string[], put: () => void): void =>
-      list.length ? w.block(`if (${list.join(' && ')})`, put, true) : put();
-    if ('wide' in column) {
-      const o = at(column.wide);
-      if (lanes(o.at)?.coef === 1 && o.values.every(canWiden)) {
-        printer.acc = { code: 'sum[r]', wide: true, dtype: 'f32' };
-        const values = o.values.map((v) => printer.printNamed(v, true));
-        if (bounded) guards.push('column0 + tx * 4 < column_end');
-        guarded(guards, () => store(w, plan, o.at, values));
-        return;
-      }
-    }
-    const single = 'each' in column ? column.each : [0, 1, 2, 3].map((c) => lane((column as { wide: Int }).wide, c));
-    single.forEach((index, c) => {
-      const o = at(index);
-      printer.acc = { code: `sum[r].${'xyzw'[c]}`, wide: false, dtype: 'f32' };
-      const values = o.values.map((v) => printer.print(v));
-      guarded(bounded ? [...guards, `column0 + tx * 4 + ${c} < column_end`] : guards, () =>
-        store(w, plan, o.at, values),
-      );
+    storeQuad(w, plan, printer, { env: new Map(batch), row, column }, 'sum[r]', {
+      row: tile.rowTail || tile.rowBlock === null ? `row0 + ty * ${height} + r < row_end` : null,
+      column: bounded ? (c) => `column0 + tx * 4${c === null ? '' : ` + ${c}`} < column_end` : null,
     });
   });
-}
-
-function store(w: Writer, plan: ContractPlan, at: Int, values: readonly Value[]): void {
-  plan.kernel.stores.forEach((s, i) => {
-    w.store(s.buf, at, values[i]!);
-  });
-}
-
-/** [index / n, index % n] */
-const split = (index: Int, n: number): Int[] => unlinear(index, [2 ** 20, n]);
-
-/** A regular index at one lane. */
-function lane(e: Int, c: number): Int {
-  const l = lanes(e)!;
-  return add(l.base, int(l.coef * c));
-}
-
-/** The same at a lane that a variable tells. */
-function laneAt(e: Int, c: Int): Int {
-  const l = lanes(e)!;
-  return add(l.base, mul(c, l.coef));
-}
-
-/** Whether neighbouring rows (columns) of the operand are neighbours in memory. */
-function contiguousAlong(plan: ContractPlan, operand: Operand, role: Role): boolean {
-  const index = add(mul({ k: 'var', name: '@quad', size: Math.max(2, Math.ceil(plan.size[role] / 4)) }, 4), laneVar);
-  const env = new Map<string, Int>(coordinates(plan, role, index));
-  for (const v of plan.k) env.set(v.name, { k: 'var', name: v.name, size: Math.max(2, v.size) });
-  let along = 0;
-  walk(element(operand, env), (e) => {
-    if (e.k !== 'load' || !usesLane(e.index)) return;
-    const l = lanes(e.index);
-    if (l?.coef === 1 || (!l && plan.vars[role][plan.vars[role].length - 1]!.size > 1))
-      along += strideOne(e.index) ? 1 : 0;
-  });
-  return along > 0;
-}
-
-/** Whether the index moves by one with LANE somewhere (also through irregular coordinates). */
-function strideOne(e: Int): boolean {
-  const l = lanes(e);
-  if (l) return l.coef === 1;
-  if (e.k === 'add') return strideOne(e.a) || strideOne(e.b);
-  return e.k === 'var' ? e.name === LANE : e.k === 'mod' || e.k === 'div';
 }

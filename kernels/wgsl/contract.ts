@@ -2,6 +2,8 @@
 import type { ContractKernel } from '../ir.ts';
 import type { WgslKernel } from '../targets.ts';
 import { directDefault, directSubgroup, planDirect } from './contract-direct.ts';
+import { contractMatrix } from './contract-matrix.ts';
+import { matrixConfigs } from './contract-matrix-plan.ts';
 import { planContract } from './contract-plan.ts';
 import { contractSubgroup } from './contract-subgroup.ts';
 import { contractTiled } from './contract-tiled.ts';
@@ -12,7 +14,12 @@ export function emitContract(kernel: ContractKernel, options: EmitOptions): Wgsl
   const direct = planDirect(plan);
   const built = direct
     ? [directSubgroup(direct, options, 8), directDefault(direct, options)]
-    : [contractSubgroup(plan, options, 8), contractTiled(plan, options)];
+    : [
+        ...matrixConfigs(plan).map((config) => contractMatrix(plan, options, config)),
+        contractSubgroup(plan, options, 8),
+        ...(kernel.halves ? [contractTiled(plan, options, 'f16')] : []),
+        contractTiled(plan, options),
+      ];
   return {
     variants: built.map((b) => b.variant),
     usesStep: built.some((b) => b.usesStep),

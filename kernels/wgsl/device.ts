@@ -9,7 +9,7 @@ export interface TestDevice {
   close(): void;
 }
 
-/** The first adapter's device with all of the adapter's limits, and subgroups and timestamps where it has them.
+/** The first adapter's device with all of the adapter's limits, and subgroups, f16 and timestamps where it has them.
  *  Errors: `no-adapter`. */
 export async function openDevice(): Promise<TestDevice> {
   process.env.XDG_RUNTIME_DIR ??= '/tmp'; // silences the Vulkan loader
@@ -33,7 +33,7 @@ export async function openDevice(): Promise<TestDevice> {
   ] as const) {
     requiredLimits[name] = adapter.limits[name];
   }
-  const wanted: GPUFeatureName[] = ['subgroups', 'timestamp-query'];
+  const wanted: GPUFeatureName[] = ['subgroups', 'shader-f16', 'timestamp-query'];
   const requiredFeatures = wanted.filter((f) => adapter.features.has(f));
   const info = adapter.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
   const subgroupSize =

@@ -15,6 +15,16 @@ export { mergeCode } from './merge.ts';
 
 /** Errors: `wgsl-unsupported` when no variant can compute the kernel, with what would. */
 export const emitWgsl: EmitWgsl = (kernel, options) => {
+  const emitted = emitKind(kernel, options);
+  const portable = emitted.variants.at(-1)!;
+  if (!portable.code.includes('atomicOr(')) return emitted;
+  // Where halves are written one by one, a variant that binds them as f16 stands before the one that must use atomics.
+  const native = emitKind(kernel, { ...options, halves: true }).variants.at(-1)!;
+  const variants = [...emitted.variants.slice(0, -1), { ...native, id: `${portable.id}-f16` }, portable];
+  return { ...emitted, variants };
+};
+
+const emitKind: EmitWgsl = (kernel, options) => {
   switch (kernel.kind) {
     case 'map':
       return emitMap(kernel, options);

@@ -12,7 +12,8 @@ export interface MergedCode {
 /** Literals that a shared text may replace: i32, u32 and f32 of function bodies. */
 const LITERAL = /(?<![\w.])(?:\d+\.\d+(?:e[-+]?\d+)?f|\d+u?)(?![\w.])/g;
 /** Where WGSL wants a constant that no override can be: attributes, types, module declarations, a broadcast's lane. */
-const FIXED = /^(?:@|var<|enable |requires |struct |const |\/\/).*$|array<[^;]*?>\s*\(?|subgroup\w+\([^()]*\)/gm;
+const FIXED =
+  /^(?:@|var<|enable |requires |diagnostic|struct |const |\/\/).*$|array<[^;]*?>\s*\(?|subgroup_matrix_\w+<[^<>]*>|subgroup\w+\([^()]*\)/gm;
 
 interface Text {
   /** The code between its literals. */
@@ -73,8 +74,8 @@ function merge(texts: readonly Text[], indices: readonly number[]): MergedCode {
     return name;
   });
   const text = skeleton.map((s, i) => s + (body[i] ?? '')).join('');
-  // enable directives come first
-  const directives = /^(?:(?:enable|requires) .*\n)*/.exec(text)![0];
+  // directives come first
+  const directives = /^(?:(?:enable |requires |diagnostic\().*\n)*/.exec(text)![0];
   return {
     code: directives + declared.join('') + text.slice(directives.length),
     members: indices.map((index, m) => ({

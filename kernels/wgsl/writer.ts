@@ -19,6 +19,8 @@ export interface BufferInfo {
   vec4: boolean;
   /** f16 alone: bound as array<atomic<u32>>, since single halves are written, and a word may have two writers. */
   atomic: boolean;
+  /** f16 alone: bound as array<f16> or array<vec4<f16>>, which needs the feature shader-f16. */
+  readonly native: boolean;
 }
 
 export const scalarType = (d: DType): string =>
@@ -28,7 +30,8 @@ export const valueType = (d: DType, wide: boolean): string => (wide ? `vec4<${sc
 /** The type of an element in a buffer (bool is stored as u32, two f16 in a u32). */
 export const storageType = (d: DType): string => (d === 'bool' || d === 'f16' ? 'u32' : scalarType(d));
 /** The type of a binding's array elements. */
-export const bindingType = ({ dtype, vec4, atomic }: BufferInfo): string => {
+export const bindingType = ({ dtype, vec4, atomic, native }: BufferInfo): string => {
+  if (native) return vec4 ? 'vec4<f16>' : 'f16';
   if (dtype === 'f16' && vec4) return 'vec2<u32>';
   const t = storageType(dtype);
   return vec4 ? `vec4<${t}>` : atomic ? `atomic<${t}>` : t;
@@ -256,6 +259,7 @@ export class Writer extends BlockWriter {
     const element = (e: Int, stride: number): string => {
       const code = place(e, stride);
       if (!half || info.vec4) return `b${buf}[${code}]`;
+      if (info.native) return `f32(b${buf}[${code}])`;
       const i = /^\w+$/.test(code) ? code : this.let('h', code);
       this.helpers.add('half_f32');
       return `half_f32(b${buf}[${i} >> 1u], ${i})`;
@@ -274,6 +278,7 @@ export class Writer extends BlockWriter {
     const { dtype } = this.bufs[buf]!;
     if (dtype === 'bool') return { code: `${code} != ${wide ? 'vec4<u32>(0u)' : '0u'}`, wide, dtype };
     if (dtype === 'f16' && wide && this.bufs[buf]!.vec4) {
+      if (this.bufs[buf]!.native) return { code: `vec4<f32>(${code})`, wide, dtype };
       this.helpers.add('half_vec4');
       return { code: `half_vec4(${code})`, wide, dtype };
     }
@@ -311,8 +316,9 @@ export class Writer extends BlockWriter {
     }
   }
 
-  /** f16: four halves are two words. A single half shares its word with another thread's: its bits are cleared and set by
-   *  atomics, which touch no other bits, so that the order does not matter. */
+  /** f16: four halves are two words. A single half that is not bound as f16 shares its word with another thread's: its bits
+   *  are cleared and set by atomics, which touch no other bits, so that the order does not matter. Halves are made by integers
+   *  either way, so that the bits are the same: how f16() rounds is a driver's choice. */
   private storeHalves(buf: number, l: Lanes, v: Value): void {
     const info = this.bufs[buf]!;
     const t = v.wide ? 'vec4' : 'f32';
@@ -321,13 +327,19 @@ export class Writer extends BlockWriter {
     const lane = (n: number): string => (v.wide ? `${bits}.${'xyzw'[n]}` : bits);
     if (l.coef === 1 && aligned(l.base, 4) && info.vec4) {
       const words = [0, 2].map((n) => `${lane(n)} | (${lane(n + 1)} << 16u)`).join(', ');
-      this.line(`b${buf}[${this.int(sub(div(l.base, 4), this.offset(buf)))}] = vec2<u32>(${words});`);
+      const four = info.native ? `bitcast<vec4<f16>>(vec2<u32>(${words}))` : `vec2<u32>(${words})`;
+      this.line(`b${buf}[${this.int(sub(div(l.base, 4), this.offset(buf)))}] = ${four};`);
       return;
     }
     info.vec4 = false;
-    info.atomic = true;
+    info.atomic = !info.native;
     for (let n = 0; n < (l.coef === 0 ? 1 : 4); n++) {
-      const at = this.let('h', this.int(sub(add(l.base, int(l.coef * n)), this.offset(buf))));
+      const place = this.int(sub(add(l.base, int(l.coef * n)), this.offset(buf)));
+      if (info.native) {
+        this.line(`b${buf}[${place}] = bitcast<vec2<f16>>(${lane(n)}).x;`);
+        continue;
+      }
+      const at = this.let('h', place);
       const shift = this.let('h', `u32(${at} & 1) << 4u`);
       this.line(`atomicAnd(&b${buf}[${at} >> 1u], ~(0xffffu << ${shift}));`);
       this.line(`atomicOr(&b${buf}[${at} >> 1u], ${lane(n)} << ${shift});`);

@@ -4,6 +4,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Built, build } from '../../compiler/index.ts';
 import { type OpenOptions, open, readSafetensors, type Session, writeSafetensors } from '../../runtime/index.ts';
+import type { Manifest } from '../../runtime/manifest.ts';
+import { packManifest } from '../../runtime/manifest-pack.ts';
 import { apart, batch, relativeL2 } from '../curves.ts';
 import model from './cli-model.ts';
 
@@ -50,6 +52,28 @@ test('logits, gradients and the loss curve are near those of f32, in half the me
   const bytes = (x: Built) => x.manifest.arenas.filter((r) => r.name.startsWith('grad.') && r.target !== 'wasm');
   const sum = (x: Built): number => bytes(x).reduce((s, r) => s + r.bytes, 0);
   assert.ok(sum(half) < 0.6 * sum(single), `${sum(half)} of ${sum(single)}`);
+});
+
+/** The artifact as an adapter sees it that cannot run these variants. */
+function without(built: Built, id: string): Built {
+  const { manifest: m, files } = built;
+  const kept = m.kernels.map((k) => k.variants.flatMap((v, i) => (v.id === id ? [] : [i])));
+  const manifest: Manifest = {
+    ...m,
+    kernels: m.kernels.map((k, i) => ({ ...k, variants: kept[i]!.map((v) => k.variants[v]!) })),
+    dispatches: m.dispatches.map((d) => ({ ...d, grids: kept[d.kernel]!.map((v) => d.grids[v]!) })),
+  };
+  const text = new TextEncoder().encode(JSON.stringify(packManifest(manifest)));
+  return { ...built, manifest, files: new Map([...files, ['manifest.json', text]]) };
+}
+
+test('contractions that multiply halves are as near', async () => {
+  const tiles = without(half, 'subgroup8');
+  assert.ok(tiles.manifest.kernels.some((k) => k.variants[0]!.id === 'tiles-f16'));
+  const logits = (b: Built) => using(b, {}, async (s) => (await s.entries.logits!({ volume: batch(0).volume })).logits);
+  const [a, b, c] = [await logits(single), await logits(half), await logits(tiles)] as Float32Array[];
+  const [stored, multiplied] = [relativeL2(b!, a!), relativeL2(c!, a!)];
+  assert.ok(multiplied !== stored && multiplied < 1e-3, `${multiplied}; stored alone: ${stored}`);
 });
 
 test('the same artifact on wasm is the f32 one, and says so', async () => {

@@ -109,6 +109,12 @@ test('rates follow from the median, and the ceiling from operations per byte', (
   const light = result('light', 1e7, 1e7, [2]);
   assert.equal([light.ceiling.by, light.gbps, light.percent], ['copy', 5, 50]);
   assert.equal(remarks([heavy, light]), []);
+  const unit: Ceiling = { name: 'subgroup matrix f16→f32 16×16×16', unit: 'GFLOP/s', value: 800, how: '' };
+  const by = (schedule: string) => rate([...ceilings, unit], { flops: 1e9, bytes: 1e6 }, 10, schedule);
+  const { ceiling, percent } = by('conv (matrix-f16-16x16x16)');
+  assert.equal([ceiling.by, percent], ['matrix', 12.5]);
+  assert.is(by('conv (matrix-f16-16x8x16)').percent, 100, 'no such ceiling was measured');
+  assert.is(by('conv (tiles-f16)').percent, 100);
   const odd = result('odd', 0, 1e9, [50]);
   assert.match(remarks([odd]).join(), /odd: 200 % of the copy ceiling/);
 });

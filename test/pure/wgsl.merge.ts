@@ -1,6 +1,7 @@
 // Kernels that share a file mean what they meant alone: the shared text with a member's constants is the member's own text.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Kernel } from '../../kernels/ir.ts';
 import { samples } from '../../kernels/samples/index.ts';
 import { emitWgsl } from '../../kernels/wgsl/index.ts';
 import { type MergedCode, mergeCode } from '../../kernels/wgsl/merge.ts';
@@ -102,9 +103,13 @@ test('overrides come after the enable directives', () => {
 });
 
 test('every kernel sample comes back from its shared text', () => {
-  const codes = samples.flatMap((s) =>
-    emitWgsl(s.kernel, { readOnly: new Set(), maxFold: 65535 }).variants.map((v) => v.code),
+  const kernels = samples.flatMap(({ kernel: k }): Kernel[] =>
+    k.kind === 'contract' ? [k, { ...k, halves: true }] : [k],
   );
+  const codes = kernels.flatMap((k) =>
+    emitWgsl(k, { readOnly: new Set(), maxFold: 65535 }).variants.map((v) => v.code),
+  );
+  assert.ok(codes.some((c) => c.includes('subgroup_matrix_left')));
   const merged = mergeCode(codes);
   assert.ok(merged.length < codes.length, 'some share');
   checkMembers(codes, merged);
