@@ -15,6 +15,7 @@ import { type MemoryPromise, type PlannedSection, planSections, sectionsOf } fro
 import { resolveSettings, type SettingsOptions } from './settings.ts';
 import { emitEntry, entryTable, parameterTable } from './tables.ts';
 import { trace } from './trace.ts';
+import { shippedTables, type TuningTable } from './tuning.ts';
 
 export interface BuildOptions extends SettingsOptions {
   readonly entries?: readonly string[];
@@ -24,6 +25,9 @@ export interface BuildOptions extends SettingsOptions {
   readonly limits?: { readonly maxStorageBufferBindingSize?: number; readonly maxBufferSize?: number };
   /** f16: WebGPU programs store halves between kernels and scale the loss; the wasm ones stay f32. Default f32. */
   readonly precision?: 'f32' | 'f16';
+  /** Measured schedules to emit for the adapters that they were measured on. Default: the shipped tables, so that a build does
+   *  not depend on the machine; a store of `t3dc tune` is read only where it is named. */
+  readonly tuning?: readonly TuningTable[];
   /** Check the graph between passes (tests do). */
   readonly verify?: boolean;
   /** Default both; tests of one target leave the other out. */
@@ -106,9 +110,10 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
 
   async function assemble(programs: readonly PlannedSection[]): Promise<Omit<Built, 'ms'>> {
     const layout = layOut(model, entries, programs);
-    const webgpu = new WebGpuEmitter({
-      maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING,
-    });
+    const webgpu = new WebGpuEmitter(
+      { maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING },
+      options.tuning ?? shippedTables(),
+    );
     const wasm = new WasmEmitter();
     const table = await stage('emit', () =>
       programTable(
@@ -117,6 +122,7 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
         ),
       ),
     );
+    options.log?.('webgpu: schedules', tuningLines(webgpu.tuned));
     const { plain, relaxed } = await stage('asc', () => compileProgram(wasm.source(table)));
     const files = new Map<string, Uint8Array>();
     for (const [path, code] of webgpu.finish()) files.set(path, text.encode(code));
@@ -160,4 +166,12 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
     files.set('manifest.json', text.encode(`${JSON.stringify(packManifest(manifest))}\n`));
     return { manifest, files };
   }
+}
+
+function tuningLines({ kernels, unknown }: WebGpuEmitter['tuned']): string[] {
+  const lost = [...unknown].sort();
+  return [
+    `${kernels} kernels with a schedule that was measured on some adapter`,
+    ...(lost.length ? [`in the tables, but not known to this version: ${lost.join(', ')}`] : []),
+  ];
 }

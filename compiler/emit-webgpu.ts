@@ -2,15 +2,19 @@
 
 import { elementBytes } from '../dsl/types.ts';
 import type { Kernel } from '../kernels/ir.ts';
-import type { WgslKernel } from '../kernels/targets.ts';
+import type { WgslKernel, WgslVariant } from '../kernels/targets.ts';
 import { emitWgsl, header, mergeCode } from '../kernels/wgsl/index.ts';
 import type { Dispatch, KernelInfo, Place } from '../runtime/manifest.ts';
+import { kernelHash } from './kernel-hash.ts';
 import type { Program, ProgramTensor } from './program.ts';
 import { slabs } from './slabs.ts';
+import { preferences, type TuningTable } from './tuning.ts';
 
 const MAX_FOLD = 65535;
 /** Special variants are kept for the kernels that do this share of the work; the rest run anywhere with little loss. */
 const SPECIAL_SHARE = 0.993;
+
+type Variant = WgslVariant & { readonly adapters?: readonly string[] };
 
 export interface Limits {
   readonly maxStorageBufferBindingSize: number;
@@ -23,9 +27,13 @@ export class WebGpuEmitter {
   private readonly byCode = new Map<string, number>();
   private texts: { kernel: number; variant: string; head: string; labels: readonly string[]; code: string }[] = [];
   private readonly limits: Limits;
+  private readonly tuning: readonly TuningTable[];
+  /** What the tables did: kernels with a measured schedule, and schedules that no emitter knows any more. */
+  readonly tuned = { kernels: 0, unknown: new Set<string>() };
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, tuning: readonly TuningTable[] = []) {
     this.limits = limits;
+    this.tuning = tuning;
   }
 
   /** Appends the program's dispatches; returns their range. Places must not move afterwards. */
@@ -41,11 +49,21 @@ export class WebGpuEmitter {
   }
 
   private kernel(k: Kernel, readOnly: ReadonlySet<number>, place: (id: number) => Place): void {
-    const w = emitWgsl(k, { readOnly, maxFold: MAX_FOLD });
+    const preferred = this.tuning.length ? preferences(this.tuning, kernelHash(k)) : [];
+    const w = emitWgsl(k, { readOnly, maxFold: MAX_FOLD, schedules: preferred.map((p) => p.schedule) });
+    // Measured schedules stand first, for the adapters where they were; then the heuristics', for all.
+    const variants: Variant[] = [
+      ...preferred.flatMap(({ schedule, adapters }) => {
+        const found = [...(w.scheduled ?? []), ...w.variants].find((v) => v.id === schedule);
+        if (!found) this.tuned.unknown.add(schedule);
+        return found ? [{ ...found, adapters }] : [];
+      }),
+      ...w.variants,
+    ];
     const access = k.bufs.map((b) =>
       readOnly.has(b.tensor) && b.access === 'read' ? ('read' as const) : ('read_write' as const),
     );
-    const index = this.register(k, w, access);
+    const index = this.register(k, w, variants, access);
     for (const s of slabs(k, w.outermost, this.limits.maxStorageBufferBindingSize, w.slabMultiple)) {
       const bindings = k.bufs.map((b, i) => {
         const p = place(b.tensor);
@@ -62,17 +80,23 @@ export class WebGpuEmitter {
         label: k.name,
         bindings,
         params: [s.first, s.count, ...s.windows.map(([lo]) => lo)],
-        grids: w.variants.map((v) => v.grid(s.count)),
+        grids: variants.map((v) => v.grid(s.count)),
       });
     }
   }
 
-  private register(k: Kernel, w: WgslKernel, access: readonly ('read' | 'read_write')[]): number {
-    const code = w.variants.map((v) => v.code).join('\n//////\n');
+  private register(
+    k: Kernel,
+    w: WgslKernel,
+    variants: readonly Variant[],
+    access: readonly ('read' | 'read_write')[],
+  ): number {
+    const code = variants.map((v) => `${v.adapters?.join() ?? ''}\n${v.code}`).join('\n//////\n');
     const known = this.byCode.get(code);
     if (known !== undefined) return known;
     const index = this.kernels.length;
     this.byCode.set(code, index);
+    if (variants.some((v) => v.adapters)) this.tuned.kernels++;
     this.kernels.push({
       name: k.name,
       region: k.region,
@@ -81,11 +105,14 @@ export class WebGpuEmitter {
       bytes: k.bufs.reduce((s, b) => s + elementBytes(b.dtype) * b.size, 0),
       usesStep: w.usesStep,
       bindings: access,
-      variants: w.variants.map((v) => {
+      variants: variants.map((v, i) => {
         const labels = k.bufs.map((b) => b.label);
-        this.texts.push({ kernel: index, variant: v.id, head: header(k), labels, code: v.code });
+        // A variant that stands twice is one text.
+        if (variants.findIndex((x) => x.id === v.id) === i)
+          this.texts.push({ kernel: index, variant: v.id, head: header(k), labels, code: v.code });
         return {
           id: v.id,
+          ...(v.adapters ? { adapters: v.adapters } : {}),
           file: '', // finish
           constants: [],
           features: v.requires.features,
@@ -134,16 +161,19 @@ export class WebGpuEmitter {
       if (done > SPECIAL_SHARE * all) dropped.add(i);
       done += work[i]!;
     }
-    const isKept = (kernel: number, variant: string): boolean => !dropped.has(kernel) || variant === 'default';
-    this.texts = this.texts.filter((t) => isKept(t.kernel, t.variant));
-    for (const [n, d] of this.dispatches.entries()) {
-      if (!dropped.has(d.kernel)) continue;
-      const { variants } = this.kernels[d.kernel]!;
-      this.dispatches[n] = { ...d, grids: d.grids.filter((_, i) => isKept(d.kernel, variants[i]!.id)) };
-    }
+    // What was measured to be the fastest somewhere stays.
+    const isKept = (kernel: number, n: number): boolean => {
+      const { variants } = this.kernels[kernel]!;
+      return !dropped.has(kernel) || n === variants.length - 1 || variants[n]!.adapters !== undefined;
+    };
+    this.texts = this.texts.filter((t) =>
+      this.kernels[t.kernel]!.variants.some((v, n) => v.id === t.variant && isKept(t.kernel, n)),
+    );
+    for (const [n, d] of this.dispatches.entries())
+      if (dropped.has(d.kernel)) this.dispatches[n] = { ...d, grids: d.grids.filter((_, i) => isKept(d.kernel, i)) };
     for (const i of dropped) {
       const info = this.kernels[i]!;
-      this.kernels[i] = { ...info, variants: info.variants.filter((v) => isKept(i, v.id)) };
+      this.kernels[i] = { ...info, variants: info.variants.filter((_, n) => isKept(i, n)) };
     }
   }
 }

@@ -21,8 +21,18 @@ interface PackedEntry extends Omit<Entry, 'memory'> {
 /** [name, region, kind, flops, bytes, 1 if it reads the step block, a letter per storage binding (r read, w read and write),
  *  variants] */
 type PackedKernel = readonly [Name, Name, Name, number, number, 0 | 1, string, readonly PackedVariant[]];
-/** [id, file, constants, features, subgroup size, workgroup storage, invocations]; 0 where a number is not required */
-type PackedVariant = readonly [Name, Name, readonly number[], readonly Name[], number, number, number];
+/** [id, file, constants, features, subgroup size, workgroup storage, invocations, keys of the adapters that it is for]; 0 where a
+ *  number is not required, the keys only where there are any */
+type PackedVariant = readonly [
+  Name,
+  Name,
+  readonly number[],
+  readonly Name[],
+  number,
+  number,
+  number,
+  (readonly Name[])?,
+];
 /** [kernel, label, [arena, offset, bytes] per binding in one list, parameter words, [x, y, z] per variant in one list] */
 type PackedDispatch = readonly [number, Name, readonly number[], readonly number[], readonly number[]];
 
@@ -66,15 +76,18 @@ export function packManifest(m: Manifest): PackedManifest {
       k.bytes,
       k.usesStep ? 1 : 0,
       k.bindings.map((b) => (b === 'read' ? 'r' : 'w')).join(''),
-      k.variants.map((v) => [
-        name(v.id),
-        name(v.file),
-        v.constants,
-        v.features.map(name),
-        v.subgroupSize ?? 0,
-        v.workgroupStorage ?? 0,
-        v.invocations ?? 0,
-      ]),
+      k.variants.map(
+        (v): PackedVariant => [
+          name(v.id),
+          name(v.file),
+          v.constants,
+          v.features.map(name),
+          v.subgroupSize ?? 0,
+          v.workgroupStorage ?? 0,
+          v.invocations ?? 0,
+          ...(v.adapters ? ([v.adapters.map(name)] as [Name[]]) : ([] as [])),
+        ],
+      ),
     ]),
     dispatches: m.dispatches.map((d) => [d.kernel, name(d.label), d.bindings.flat(), d.params, d.grids.flat()]),
     strings,
@@ -122,15 +135,18 @@ export function unpackManifest({ strings, ...m }: PackedManifest): Manifest {
       bytes,
       usesStep: step === 1,
       bindings: [...bindings].map((b) => (b === 'r' ? 'read' : 'read_write')),
-      variants: variants.map(([id, file, constants, features, subgroupSize, workgroupStorage, invocations]) => ({
-        id: name(id),
-        file: name(file),
-        constants,
-        features: features.map(name),
-        ...(subgroupSize ? { subgroupSize } : {}),
-        ...(workgroupStorage ? { workgroupStorage } : {}),
-        ...(invocations ? { invocations } : {}),
-      })),
+      variants: variants.map(
+        ([id, file, constants, features, subgroupSize, workgroupStorage, invocations, adapters]) => ({
+          id: name(id),
+          file: name(file),
+          constants,
+          features: features.map(name),
+          ...(subgroupSize ? { subgroupSize } : {}),
+          ...(workgroupStorage ? { workgroupStorage } : {}),
+          ...(invocations ? { invocations } : {}),
+          ...(adapters ? { adapters: adapters.map(name) } : {}),
+        }),
+      ),
     })),
     dispatches: m.dispatches.map(dispatch),
   };

@@ -4,7 +4,7 @@ import type { Artifact } from './artifact.ts';
 import { messageOf, T3dcError } from './errors.ts';
 import { type Dispatch, type KernelInfo, type Manifest, UNIT } from './manifest.ts';
 import { PARAM_STRIDE } from './memory.ts';
-import { describe } from './webgpu-adapter.ts';
+import { type Acquired, describe } from './webgpu-adapter.ts';
 
 /** Bytes of a dispatch's parameter block. */
 const PARAM_BYTES = 64;
@@ -29,6 +29,7 @@ export class Kernels {
   readonly #artifact: Artifact;
   readonly #device: GPUDevice;
   readonly #info: GPUAdapterInfo | null;
+  readonly #key: string;
   readonly #step: GPUBuffer;
   readonly #params: GPUBuffer;
   readonly #onNotice: (message: string) => void;
@@ -40,7 +41,7 @@ export class Kernels {
   constructor(
     artifact: Artifact,
     device: GPUDevice,
-    info: GPUAdapterInfo | null,
+    { info, key }: Pick<Acquired, 'info' | 'key'>,
     step: GPUBuffer,
     onNotice: (message: string) => void,
   ) {
@@ -48,6 +49,7 @@ export class Kernels {
     this.#artifact = artifact;
     this.#device = device;
     this.#info = info;
+    this.#key = key;
     this.#step = step;
     this.#onNotice = onNotice;
     this.#ready = new Array(dispatches.length);
@@ -123,7 +125,7 @@ export class Kernels {
     return compiled;
   }
 
-  /** The first variant that the device can run and its driver accepts. */
+  /** The first variant that is for this adapter, that the device can run, and that its driver accepts. */
   async #compileVariants(kernel: KernelInfo): Promise<Compiled> {
     const layout = this.#layout(kernel);
     const pipelineLayout = this.#device.createPipelineLayout({ bindGroupLayouts: [layout] });
@@ -167,6 +169,7 @@ export class Kernels {
   }
 
   #fits(v: KernelInfo['variants'][number]): boolean {
+    if (v.adapters && !v.adapters.includes(this.#key)) return false;
     const { features, limits } = this.#device;
     if (!v.features.every((f) => features.has(f))) return false;
     if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;

@@ -5,12 +5,14 @@ import { planContract } from './contract-plan.ts';
 import { contractSubgroup } from './contract-subgroup.ts';
 import { contractTiled } from './contract-tiled.ts';
 import type { EmitOptions } from './module.ts';
+import { contractScheduled } from './schedules.ts';
 
 export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
   const plan = planContract(kernel);
   const built = [contractSubgroup(plan, options, 8), contractTiled(plan, options)];
   return {
     variants: built.map((b) => b.variant),
+    scheduled: contractScheduled(plan, options),
     usesStep: built.some((b) => b.usesStep),
     outermost: plan.outermost,
   };

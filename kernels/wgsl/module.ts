@@ -13,6 +13,8 @@ import { type BufferInfo, bindingType, storageType, Writer } from './writer.ts';
 export interface EmitOptions {
   readonly readOnly: ReadonlySet<number>;
   readonly maxFold: number;
+  /** Ids of schedules that were measured to be faster somewhere (schedules.ts): emitted beside the kernel's own variants. */
+  readonly schedules?: readonly string[];
 }
 
 export interface ModuleOptions {

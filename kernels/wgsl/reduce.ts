@@ -24,7 +24,31 @@ interface Schedule {
   readonly ty: number;
 }
 
+/** Threads of a workgroup, where the reduced axis is long enough. */
+const THREADS = 256;
+
 export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKernel {
+  const own = emitThreads(kernel, options, THREADS, 'default');
+  const scheduled = (options.schedules ?? []).flatMap((id) => {
+    const threads = reduceThreads(id);
+    return threads === null ? [] : emitThreads(kernel, options, threads, id).variants;
+  });
+  return { ...own, scheduled };
+}
+
+/** The threads that a schedule's id, `threads-N`, names; null for an id of another family. */
+export function reduceThreads(id: string): number | null {
+  const m = /^threads-(64|128|512|1024)$/.exec(id);
+  return m ? Number(m[1]) : null;
+}
+
+/** Schedules worth measuring beside the kernel's own. Where a thread takes few terms, all are the same. */
+export function reduceSchedules(kernel: ReduceKernel): string[] {
+  const terms = kernel.red.reduce((n, v) => n * v.size, 1);
+  return terms >= 16 * BLOCK ? ['threads-128', 'threads-64', 'threads-512'] : [];
+}
+
+function emitThreads(kernel: ReduceKernel, options: EmitOptions, threads: number, id: string): WgslKernel {
   const keepShape = kernel.keep.map((v) => v.size);
   const redShape = kernel.red.map((v) => v.size);
   const outputs = keepShape.reduce((n, s) => n * s, 1);
@@ -46,7 +70,7 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
   const kw = layout === 'columns' ? 4 : 1;
   const rw = layout === 'rows' ? 4 : 1;
   const { variant, usesStep } = buildVariant(kernel, options, {
-    id: 'default',
+    id,
     workgroup: tx * ty,
     groups: (count) => Math.ceil((count * inner) / kw / tx),
     ...(ty > 1
@@ -85,7 +109,7 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
     const vectors = outputs / (layout === 'columns' ? 4 : 1);
     if (steps <= BLOCK) return { layout, tx: 64, ty: 1 };
     const widest = layout === 'columns' ? Math.min(16, vectors) : 1;
-    const most = 2 ** Math.floor(Math.log2(Math.min(256 / widest, steps / 4)));
+    const most = 2 ** Math.floor(Math.log2(Math.min(threads / widest, steps / 4)));
     return { layout, tx: Math.max(widest, Math.floor(64 / most)), ty: most };
   }
 

@@ -1,0 +1,193 @@
+import type { BenchGpu } from '../../bench/device.ts';
+import type { TunedKernel, TuningTable } from '../../compiler/index.ts';
+import { command } from '../command.ts';
+import { UsageError } from '../errors.ts';
+import { columns, parseNames, parseSize } from '../units.ts';
+
+export const tune = command({
+  name: 'tune',
+  summary: "measure which schedules of a model's kernels are fastest on this GPU",
+  description: [
+    'For each kernel shape a few schedules are compiled here, checked against float64 and against each other, and timed in turns. ' +
+      'What does not compile, is wrong, or gives other bits when it is run again is discarded; what is not at least 5 % faster ' +
+      'than the choice without tuning is not taken.',
+    'The result is kept in a folder, a file per adapter, after every kernel: a run that was stopped goes on where it was. Builds ' +
+      'read it only where they are told to (t3dc build --tuning store), so that a build does not depend on the machine. Opening ' +
+      'an artifact never measures anything.',
+    'Without MODEL: the cases of t3dc bench.',
+  ],
+  positionals: [{ name: 'MODEL', help: "a model's name, or its file, as for t3dc build", optional: true }],
+  options: {
+    device: {
+      kind: 'choice',
+      choices: ['auto', 'webgpu'],
+      default: 'auto',
+      help: 'auto takes a hardware adapter alone; webgpu a software one too',
+    },
+    preset: { kind: 'text', value: 'P', help: 'a preset of the model' },
+    set: { kind: 'pairs', value: 'KEY=VALUE …', help: 'settings of the model, over the preset' },
+    size: { kind: 'text', value: 'N|DxHxW', help: 'voxels of a patch' },
+    batch: { kind: 'integer', min: 1, value: 'N', help: 'samples of a batch' },
+    entries: { kind: 'text', value: 'a,b', help: 'tune the kernels of these entries alone' },
+    precision: { kind: 'choice', choices: ['f32', 'f16'], default: 'f32', help: 'as for t3dc build' },
+    filter: { kind: 'text', value: 'TEXT', help: 'kernels (without MODEL: cases) whose name has this in it' },
+    share: {
+      kind: 'number',
+      min: 0,
+      max: 1,
+      default: 0.95,
+      value: 'S',
+      help: 'tune the kernels that do this share of the work',
+    },
+    most: { kind: 'integer', min: 2, default: 6, value: 'N', help: 'schedules of a kernel at most' },
+    store: {
+      kind: 'text',
+      value: 'DIR',
+      help: 'folder of the results (default $T3DC_TUNING, else ~/.t3dc/tuning)',
+    },
+    again: { kind: 'flag', help: 'measure what was measured before too' },
+  },
+  examples: [
+    ['t3dc tune t3d --preset base', 'the kernels of a model'],
+    ['t3dc tune --filter conv3d --device webgpu', 'the convolutions of t3dc bench, on a software adapter too'],
+    ['t3dc tune t3d --store tuned && t3dc build t3d --tuning tuned', 'an artifact that has the result'],
+  ],
+  async run({ MODEL }, values, { out, signal }) {
+    const size = values.size === undefined ? undefined : parseSize('size', values.size);
+    const entries = values.entries === undefined ? undefined : parseNames('entries', values.entries);
+    const gpu = await openGpu(values.device === 'webgpu');
+    let lost: string | null = null;
+    void gpu.device.lost.then(({ message }) => {
+      lost = message;
+    });
+    try {
+      const { adapterKey } = await import('../../runtime/adapter-key.ts');
+      const { describe } = await import('../../runtime/webgpu-adapter.ts');
+      const { addToStore, defaultStore, readStore, storeFile } = await import('../../bench/tune/store.ts');
+      const { programsOf, tuningJobs } = await import('../../bench/tune/kernels.ts');
+      const { tuneKernel } = await import('../../bench/tune/tune.ts');
+      const adapter = adapterKey(gpu.info, gpu.device);
+      const store = values.store ?? defaultStore();
+      let table = readStore(store, adapter, describe(gpu.info));
+      out.note(`adapter: ${adapter}`);
+      if (gpu.software) out.note(`${describe(gpu.info)} is a software adapter: its times say nothing of a GPU`);
+      const { preset, set, batch, precision } = values;
+      const spec = MODEL === undefined ? await casesModel(values.filter) : await modelOf(MODEL);
+      const all = tuningJobs(programsOf(spec, { preset, set, size, batch, entries, precision }), values.share);
+      const jobs =
+        MODEL === undefined || values.filter === undefined ? all : all.filter((j) => j.what.includes(values.filter!));
+      if (jobs.length === 0)
+        throw new UsageError('bad-value', 'there is no kernel to tune', {
+          found: `${all.length} kernels with schedules`,
+          expected: 'at least one',
+          hint: 'Give a larger --share or another --filter.',
+        });
+      const open = values.again ? jobs : jobs.filter((j) => !table.kernels[j.hash]);
+      if (open.length < jobs.length)
+        out.note(
+          `${jobs.length - open.length} of ${jobs.length} kernels were measured before; --again measures them too`,
+        );
+      const failed: { what: string; why: string }[] = [];
+      const bar = out.progress('tune', jobs.length, jobs.length - open.length);
+      try {
+        for (const [n, job] of open.entries()) {
+          bar.update(jobs.length - open.length + n, job.what);
+          const result = await tuneKernel({ ...gpu, lost: () => lost }, job, { most: values.most, signal });
+          if ('failed' in result) {
+            failed.push({ what: job.what, why: result.failed });
+            out.note(`${job.what}: not tuned: ${result.failed}`);
+            continue;
+          }
+          table = await addToStore(store, table, job.hash, result.tuned);
+          for (const [id, why] of Object.entries(result.tuned.discarded))
+            out.note(`${job.what}: ${id} discarded: ${why}`);
+        }
+        bar.update(jobs.length);
+      } finally {
+        bar.end();
+        if (signal.aborted)
+          out.note(`what was measured is kept in ${storeFile(store, adapter)}; run the command again to go on`);
+      }
+      out.lines(report(table, jobs));
+      out.line();
+      out.line(`${storeFile(store, adapter)}: ${Object.keys(table.kernels).length} kernels`);
+      out.line('t3dc build --tuning store (or this folder) builds artifacts that have them.');
+      out.json({
+        adapter,
+        description: table.description,
+        store: storeFile(store, adapter),
+        kernels: jobs.flatMap((j) => {
+          const tuned = table.kernels[j.hash];
+          return tuned ? [{ hash: j.hash, uses: j.uses, share: j.share, ...tuned }] : [];
+        }),
+        failed,
+      });
+    } finally {
+      gpu.close();
+    }
+  },
+});
+
+/** As `open` opens it, so that the adapter is the one that artifacts meet; timestamps in full. Throws T3dcError `no-device`. */
+async function openGpu(software: boolean): Promise<BenchGpu> {
+  const { openBenchGpu } = await import('../../bench/device.ts');
+  const gpu = await openBenchGpu(software, ['disable-dawn-features=timestamp_quantization']);
+  if (gpu) return gpu;
+  const { T3dcError } = await import('../../runtime/index.ts');
+  throw new T3dcError('no-device', `no ${software ? '' : 'hardware '}WebGPU adapter was found`, {
+    hint: software ? 'See t3dc doctor.' : 'See t3dc doctor; --device webgpu takes a software adapter too.',
+  });
+}
+
+async function modelOf(name: string) {
+  const { existsSync } = await import('node:fs');
+  const { join } = await import('node:path');
+  if (name.endsWith('.t3dc') || existsSync(join(name, 'manifest.json')))
+    throw new UsageError('bad-value', 'tune needs the model, not an artifact, whose kernels are compiled already', {
+      found: name,
+      expected: 'MODEL as it was given to t3dc build, with its settings',
+      hint: "See t3dc inspect for an artifact's settings.",
+    });
+  const { loadModel } = await import('../../compiler/index.ts');
+  return loadModel(name);
+}
+
+async function casesModel(filter: string | undefined) {
+  const { CASES } = await import('../../bench/kernels/list.ts');
+  const { modelOf: model } = await import('../../bench/kernels/measure.ts');
+  const cases = filter === undefined ? CASES : CASES.filter((c) => c.id.includes(filter));
+  if (cases.length === 0)
+    throw new UsageError('bad-value', '--filter matches no case', {
+      found: filter,
+      expected: `part of a name such as ${CASES.slice(0, 3)
+        .map((c) => c.id)
+        .join(', ')}`,
+    });
+  return model(cases);
+}
+
+/** A line per kernel: what the heuristic takes, and what was faster. */
+function report(
+  table: TuningTable,
+  jobs: readonly { hash: string; what: string; uses: number; share: number }[],
+): string[] {
+  const rows = jobs.flatMap((j) => {
+    const t = table.kernels[j.hash];
+    return t ? [[`  ${j.what}`, `${j.uses}`, `${(100 * j.share).toFixed(1)} %`, ...cells(t)]] : [];
+  });
+  const faster = jobs.filter((j) => table.kernels[j.hash] && isFaster(table.kernels[j.hash]!)).length;
+  return [
+    ...columns([['  kernel', 'uses', 'work', 'heuristic', 'ms', 'taken', 'ms', 'faster'], ...rows], '.rr.r.rr'),
+    '',
+    `${faster} of ${rows.length} kernels have a schedule that is faster here than the heuristic's`,
+  ];
+}
+
+const isFaster = (t: TunedKernel): boolean => t.schedule !== t.heuristic;
+
+function cells(t: TunedKernel): string[] {
+  const [before, after] = [t.ms[t.heuristic]!, t.ms[t.schedule]!];
+  return isFaster(t)
+    ? [t.heuristic, `${before}`, t.schedule, `${after}`, `${(before / after).toFixed(2)}×`]
+    : [t.heuristic, `${before}`, '–', '', ''];
+}
