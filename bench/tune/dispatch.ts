@@ -51,9 +51,7 @@ export class KernelDispatch {
     const storage = 0x80 | 0x4 | 0x8; // STORAGE | COPY_SRC | COPY_DST
     this.#outputs = kernel.bufs.flatMap((b, i) => (b.access === 'read' ? [] : [i]));
     this.#buffers = kernel.bufs.map((_, i) => device.createBuffer({ size: this.#bytes(i), usage: storage }));
-    kernel.bufs.forEach((b, i) => {
-      if (b.access === 'read') device.queue.writeBuffer(this.#buffers[i]!, 0, this.#content(i));
-    });
+    this.restore();
     this.#step = device.createBuffer({ size: 64, usage: storage });
     device.queue.writeBuffer(this.#step, 0, STEP);
     this.#queries = device.features.has('timestamp-query')
@@ -63,6 +61,13 @@ export class KernelDispatch {
           staging: device.createBuffer({ size: 16, usage: 0x1 | 0x8 }), // MAP_READ | COPY_DST
         }
       : null;
+  }
+
+  /** Writes the inputs again: a wrong candidate may have written over them. */
+  restore(): void {
+    this.#kernel.bufs.forEach((b, i) => {
+      if (b.access === 'read') this.#gpu.device.queue.writeBuffer(this.#buffers[i]!, 0, this.#content(i));
+    });
   }
 
   /** Compiles a variant, without running it. Rejects with the compiler's words. */

@@ -72,6 +72,7 @@ export async function tuneKernel(
       } catch (e) {
         o.signal?.throwIfAborted();
         lookAfter(gpu);
+        dispatch.restore();
         discarded[variant.id] = (e as Error).message;
         return null;
       }

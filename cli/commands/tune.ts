@@ -1,5 +1,7 @@
 import type { BenchGpu } from '../../bench/device.ts';
 import type { TunedKernel, TuningTable } from '../../compiler/index.ts';
+import type { SettingsOptions } from '../../compiler/settings.ts';
+import type { ModelSpec } from '../../dsl/model.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { columns, parseNames, parseSize } from '../units.ts';
@@ -16,7 +18,13 @@ export const tune = command({
       'an artifact never measures anything.',
     'Without MODEL: the cases of t3dc bench.',
   ],
-  positionals: [{ name: 'MODEL', help: "a model's name, or its file, as for t3dc build", optional: true }],
+  positionals: [
+    {
+      name: 'MODEL',
+      help: "a model's name or file, as for t3dc build, or an artifact of a shipped model",
+      optional: true,
+    },
+  ],
   options: {
     device: {
       kind: 'choice',
@@ -72,8 +80,15 @@ export const tune = command({
       out.note(`adapter: ${adapter}`);
       if (gpu.software) out.note(`${describe(gpu.info)} is a software adapter: its times say nothing of a GPU`);
       const { preset, set, batch, precision } = values;
-      const spec = MODEL === undefined ? await casesModel(values.filter) : await modelOf(MODEL);
-      const all = tuningJobs(programsOf(spec, { preset, set, size, batch, entries, precision }), values.share);
+      const given = { settings: { preset, set, size, batch }, entries, precision };
+      const subject =
+        MODEL === undefined ? { ...given, spec: await casesModel(values.filter) } : await subjectOf(MODEL, given);
+      const programs = programsOf(subject.spec, {
+        ...subject.settings,
+        entries: subject.entries,
+        precision: subject.precision,
+      });
+      const all = tuningJobs(programs, values.share);
       const jobs =
         MODEL === undefined || values.filter === undefined ? all : all.filter((j) => j.what.includes(values.filter!));
       if (jobs.length === 0)
@@ -139,22 +154,41 @@ async function openGpu(software: boolean): Promise<BenchGpu> {
   });
 }
 
-async function modelOf(name: string) {
-  const { existsSync } = await import('node:fs');
-  const { join } = await import('node:path');
-  if (name.endsWith('.t3dc') || existsSync(join(name, 'manifest.json')))
-    throw new UsageError('bad-value', 'tune needs the model, not an artifact, whose kernels are compiled already', {
-      found: name,
-      expected: 'MODEL as it was given to t3dc build, with its settings',
-      hint: "See t3dc inspect for an artifact's settings.",
-    });
-  const { loadModel } = await import('../../compiler/index.ts');
-  return loadModel(name);
+interface Subject {
+  readonly spec: ModelSpec<object>;
+  readonly settings: SettingsOptions;
+  readonly entries: readonly string[] | undefined;
+  readonly precision: 'f32' | 'f16';
 }
 
-async function casesModel(filter: string | undefined) {
+/** A model with what the command line sets; or the model that an artifact was built from, as it was built. */
+async function subjectOf(name: string, given: Omit<Subject, 'spec'>): Promise<Subject> {
+  const { existsSync } = await import('node:fs');
+  const { join } = await import('node:path');
+  const { loadModel } = await import('../../compiler/index.ts');
+  if (!name.endsWith('.t3dc') && !existsSync(join(name, 'manifest.json')))
+    return { spec: await loadModel(name), ...given };
+  const { openArtifact } = await import('../../runtime/index.ts');
+  const { model, entries, precision } = (await openArtifact(name)).manifest;
+  // An artifact holds compiled kernels alone: what else they could be is known from the model.
+  const spec = await loadModel(model.name).catch(() => {
+    throw new UsageError('bad-value', `the model of this artifact, ${model.name}, is none of this package`, {
+      found: name,
+      expected: 'an artifact of a shipped model, or a model file with the settings it was built with',
+      hint: "Give the model's file in place of the artifact; t3dc inspect --json tells the settings.",
+    });
+  });
+  return {
+    spec,
+    settings: { ...given.settings, preset: undefined, set: { ...model.settings, ...given.settings.set } },
+    entries: given.entries ?? Object.keys(entries),
+    precision,
+  };
+}
+
+async function casesModel(filter: string | undefined): Promise<ModelSpec<object>> {
   const { CASES } = await import('../../bench/kernels/list.ts');
-  const { modelOf: model } = await import('../../bench/kernels/measure.ts');
+  const { modelOf } = await import('../../bench/kernels/measure.ts');
   const cases = filter === undefined ? CASES : CASES.filter((c) => c.id.includes(filter));
   if (cases.length === 0)
     throw new UsageError('bad-value', '--filter matches no case', {
@@ -163,7 +197,7 @@ async function casesModel(filter: string | undefined) {
         .map((c) => c.id)
         .join(', ')}`,
     });
-  return model(cases);
+  return modelOf(cases);
 }
 
 /** A line per kernel: what the heuristic takes, and what was faster. */

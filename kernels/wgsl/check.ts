@@ -21,6 +21,8 @@ export interface CheckResult {
 export interface CheckOptions {
   /** Variant ids to run; all that the device can run by default. */
   readonly variants?: readonly string[];
+  /** Schedules to run beside the kernel's own variants. */
+  readonly schedules?: (kernel: Kernel) => readonly string[];
   /** Greatest relative L2 error. */
   readonly tolerance?: number;
 }
@@ -35,12 +37,13 @@ export async function checkWgsl(
   const results: CheckResult[] = [];
   for (const s of samples) {
     // A narrow grid, so that small kernels fold too.
-    const emitted = emitWgsl(s.kernel, { readOnly: new Set(), maxFold: 24 });
+    const schedules = options.schedules?.(s.kernel) ?? [];
+    const emitted = emitWgsl(s.kernel, { readOnly: new Set(), maxFold: 24, schedules });
     const inputs = fill(s.kernel, 7);
     const expected = inputs.map((a) => a.slice());
     const step = stepBlock();
     evaluate(s.kernel, expected, step);
-    for (const v of emitted.variants) {
+    for (const v of [...emitted.variants, ...(emitted.scheduled ?? [])]) {
       if (options.variants && !options.variants.includes(v.id)) continue;
       if (!supports(t, v)) continue;
       const problems: string[] = [];

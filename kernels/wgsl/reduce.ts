@@ -42,10 +42,16 @@ export function reduceThreads(id: string): number | null {
   return m ? Number(m[1]) : null;
 }
 
-/** Schedules worth measuring beside the kernel's own. Where a thread takes few terms, all are the same. */
+/** Schedules worth measuring beside the kernel's own: other numbers of threads, where they make another kernel. */
 export function reduceSchedules(kernel: ReduceKernel): string[] {
-  const terms = kernel.red.reduce((n, v) => n * v.size, 1);
-  return terms >= 16 * BLOCK ? ['threads-128', 'threads-64', 'threads-512'] : [];
+  const options: EmitOptions = { readOnly: new Set(), maxFold: 65535 };
+  const known = new Set([emitThreads(kernel, options, THREADS, 'default').variants[0]!.code]);
+  return ['threads-128', 'threads-64', 'threads-512'].filter((id) => {
+    const { code } = emitThreads(kernel, options, reduceThreads(id)!, id).variants[0]!;
+    const fresh = !known.has(code);
+    known.add(code);
+    return fresh;
+  });
 }
 
 function emitThreads(kernel: ReduceKernel, options: EmitOptions, threads: number, id: string): WgslKernel {

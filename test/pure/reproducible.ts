@@ -1,6 +1,6 @@
 // A build is byte-reproducible: two processes, two folders, the same bytes; and so for one file.
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,9 +9,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
 const tool = fileURLToPath(new URL('../../bin/t3dc.mjs', import.meta.url));
-const build = (out: string) =>
-  promisify(execFile)(process.execPath, [tool, 'build', 'examples/mlp.ts', '-o', out, '--json'], {
+const build = (out: string, env: Record<string, string> = {}, more: readonly string[] = []) =>
+  promisify(execFile)(process.execPath, [tool, 'build', 'examples/mlp.ts', '-o', out, '--json', ...more], {
     cwd: fileURLToPath(new URL('../../', import.meta.url)),
+    env: { ...process.env, ...env },
   });
 
 test('two builds of one model are the same bytes, as folders and as files', async () => {
@@ -30,6 +31,23 @@ test('two builds of one model are the same bytes, as folders and as files', asyn
     for (const f of files)
       assert.ok((await readFile(join(at('a'), f))).equals(await readFile(join(at('elsewhere'), f))), `${f} differs`);
     assert.ok((await readFile(at('a.t3dc'))).equals(await readFile(at('b.t3dc'))), 'the .t3dc files differ');
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
+test('what was measured on this machine does not go into a build unasked', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 't3dc-bytes-'));
+  try {
+    const store = join(dir, 'store');
+    await mkdir(store);
+    // Not even read: this one is broken.
+    await writeFile(join(store, 'x.json'), '{');
+    await build(join(dir, 'a.t3dc'));
+    await build(join(dir, 'b.t3dc'), { T3DC_TUNING: store });
+    assert.ok((await readFile(join(dir, 'a.t3dc'))).equals(await readFile(join(dir, 'b.t3dc'))));
+    const asked = await build(join(dir, 'c.t3dc'), { T3DC_TUNING: store }, ['--tuning', 'store']).catch((e) => e);
+    assert.match(asked.stdout, /"code":"tuning-table".*x\.json/);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
