@@ -36,18 +36,18 @@ export interface SubgroupBlocking {
   readonly cn: number;
 }
 
-/** Blockings, the cheapest by the cost model first. */
-export function subgroupBlockings(plan: ContractPlan, s: number): SubgroupBlocking[] {
+/** Blockings, the cheapest by the cost model first. `slack`: how far they may pass the bounds on code's length. */
+export function subgroupBlockings(plan: ContractPlan, s: number, slack = 1): SubgroupBlocking[] {
   const left = Math.max(1, countLoads(plan.left.value));
   const right = Math.max(1, countLoads(plan.right.value));
   const epilogue = elementLoads(plan);
-  const most = maxAccumulators(plan.kernel.flops);
+  const most = slack * maxAccumulators(plan.kernel.flops);
   const found: (SubgroupBlocking & { cost: number })[] = [];
   for (const ra of [1, 2, 4]) {
     for (const cn of [1, 2, 3, 4, 6, 8, 12]) {
       const accumulators = s * ra * cn;
       const loads = left * ra + right * cn;
-      if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > MAX_STATIC_LOADS)) continue;
+      if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > slack * MAX_STATIC_LOADS)) continue;
       const tiles = Math.ceil(plan.size.rows / (s * ra)) * Math.ceil(plan.size.columns / (s * cn));
       const cost = tiles * (accumulators + LOAD_COST * loads + STEP_COST);
       found.push({ ra, cn, cost });

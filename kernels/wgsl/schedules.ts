@@ -23,8 +23,10 @@ export function alternatives(kernel: Kernel, variant: string): string[] {
       if (variant === 'default') return tiledNeighbours(plan).map(tiledId);
       const size = subgroupSize(variant);
       if (size === null) return [];
-      return subgroupBlockings(plan, size)
-        .slice(1)
+      const [own] = subgroupBlockings(plan, size);
+      // Longer code than the heuristics dare may pay where it was measured.
+      return subgroupBlockings(plan, size, 1.5)
+        .filter(({ ra, cn }) => ra !== own!.ra || cn !== own!.cn)
         .map(({ ra, cn }) => `${variant}-${ra}x${cn}`);
     }
     case 'reduce':
