@@ -47,7 +47,8 @@ export function subgroupBlockings(plan: ContractPlan, s: number, slack = 1): Sub
     for (const cn of [1, 2, 3, 4, 6, 8, 12]) {
       const accumulators = s * ra * cn;
       const loads = left * ra + right * cn;
-      if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > slack * MAX_STATIC_LOADS)) continue;
+      if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > slack * MAX_STATIC_LOADS))
+        continue;
       const tiles = Math.ceil(plan.size.rows / (s * ra)) * Math.ceil(plan.size.columns / (s * cn));
       const cost = tiles * (accumulators + LOAD_COST * loads + STEP_COST);
       found.push({ ra, cn, cost });
