@@ -53,6 +53,10 @@ export const tune = command({
       value: 'DIR',
       help: 'folder of the results (default $T3DC_TUNING, else ~/.t3dc/tuning)',
     },
+    experimental: {
+      kind: 'flag',
+      help: 'with what Dawn has behind flags (subgroup matrices, f16 on NVIDIA), as t3dc bench opens a GPU: another adapter',
+    },
     again: { kind: 'flag', help: 'measure what was measured before too' },
   },
   examples: [
@@ -63,7 +67,7 @@ export const tune = command({
   async run({ MODEL }, values, { out, signal }) {
     const size = values.size === undefined ? undefined : parseSize('size', values.size);
     const entries = values.entries === undefined ? undefined : parseNames('entries', values.entries);
-    const gpu = await openGpu(values.device === 'webgpu');
+    const gpu = await openGpu(values.device === 'webgpu', values.experimental);
     let lost: string | null = null;
     void gpu.device.lost.then(({ message }) => {
       lost = message;
@@ -143,10 +147,12 @@ export const tune = command({
   },
 });
 
-/** As `open` opens it, so that the adapter is the one that artifacts meet; timestamps in full. Throws T3dcError `no-device`. */
-async function openGpu(software: boolean): Promise<BenchGpu> {
+/** As `open` opens it by itself, so that the adapter is the one that artifacts meet; timestamps in full. Throws T3dcError
+ *  `no-device`. */
+async function openGpu(software: boolean, experimental: boolean): Promise<BenchGpu> {
   const { openBenchGpu } = await import('../../bench/device.ts');
-  const gpu = await openBenchGpu(software, ['disable-dawn-features=timestamp_quantization']);
+  const own = ['disable-dawn-features=timestamp_quantization'];
+  const gpu = await (experimental ? openBenchGpu(software) : openBenchGpu(software, own));
   if (gpu) return gpu;
   const { T3dcError } = await import('../../runtime/index.ts');
   throw new T3dcError('no-device', `no ${software ? '' : 'hardware '}WebGPU adapter was found`, {
