@@ -21,9 +21,9 @@ export interface Expected {
   readonly value: number;
 }
 
-/** Work of the measured part: about 50 ms on a software adapter. Hardware gets what an artifact would dispatch. */
-const SOFTWARE_FLOPS = 1e9;
-const SOFTWARE_BYTES = 32 * 2 ** 20;
+/** Work of the measured part: about 20 ms on a software adapter. Hardware gets what an artifact would dispatch. */
+const SOFTWARE_FLOPS = 3e8;
+const SOFTWARE_BYTES = 16 * 2 ** 20;
 const BINDING = 128 * 2 ** 20;
 /** Milliseconds for float64 references of a kernel. */
 const REFERENCE_MS = 400;
