@@ -26,8 +26,8 @@ const ROUNDS_MS = 2000;
 const LEAST_ROUNDS = 3;
 /** A candidate that is so much slower than the fastest is given up after one run; and so are the schedules of its family. */
 const HOPELESS = 1.6;
-/** A time is that of as many dispatches as take about this long. */
-const LONG_ENOUGH_MS = 2;
+/** A time is that of as many dispatches as take about this long: more where the clock is the processor's other work. */
+const LONG_ENOUGH_MS = { hardware: 2, software: 16 };
 
 /** `failed` tells why a kernel cannot be tuned here. Throws T3dcError `device-lost`, or what the signal was aborted with. */
 export async function tuneKernel(
@@ -41,6 +41,7 @@ export async function tuneKernel(
   const own = emit(kernel, OPTIONS);
   const fitting = own.variants.filter((v) => fits(gpu.device, v));
   if (fitting.length === 0) return { failed: 'no variant runs on this device' };
+  const long = LONG_ENOUGH_MS[gpu.software ? 'software' : 'hardware'];
   let dispatch = new KernelDispatch(gpu, kernel, own);
   try {
     let samples = dispatch.expected();
@@ -63,11 +64,11 @@ export async function tuneKernel(
         const problem = dispatch.problem(outputs, samples, reference);
         if (problem) throw new Error(problem);
         const bits = digest(outputs);
-        const once = await dispatch.time(run, 1, 0);
+        const once = await dispatch.time(run, 1, null);
         if (once < HOPELESS * fastest() && bits !== digest(await dispatch.outputs(run, 'two')))
           throw new Error('two slabs give other bits than one');
         reference ??= outputs;
-        const times = Math.max(1, Math.min(64, Math.floor(LONG_ENOUGH_MS / Math.max(once, 1e-3))));
+        const times = Math.max(1, Math.min(64, Math.floor(long / Math.max(once, 1e-3))));
         const c: Candidate = { run, bits, times, first: once, ms: [] };
         alive.set(variant.id, c);
         return c;
