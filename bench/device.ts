@@ -16,14 +16,15 @@ const DAWN = [
   'disable-dawn-features=timestamp_quantization',
 ];
 
-/** null where there is no adapter; a software one only where `software` allows it. Throws T3dcError 'no-device' without Dawn. */
-export async function openBenchGpu(software: boolean): Promise<BenchGpu | null> {
+/** null where there is no adapter; a software one only where `software` allows it. `flags`: of Dawn. Throws T3dcError 'no-device'
+ *  without Dawn. */
+export async function openBenchGpu(software: boolean, flags: readonly string[] = DAWN): Promise<BenchGpu | null> {
   process.env.XDG_RUNTIME_DIR ??= '/tmp'; // silences the Vulkan loader
   let gpu: GPU | null;
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    gpu = create(DAWN);
+    gpu = create([...flags]);
   } catch (e) {
     throw new T3dcError('no-device', 'the optional package webgpu (Dawn for Node) cannot be loaded', {
       hint: 'Install it with `npm install webgpu`, or bench --device wasm.',

@@ -46,7 +46,11 @@ export function inspectPage(m: Manifest, name: string): string {
       showFlops(k.flops),
       showBytes(k.bytes),
       k.bytes > 0 ? (k.flops / k.bytes).toFixed(1) : '–',
-      xml(k.variants.map((v) => [v.id, ...v.features].join(' + ')).join('; ')),
+      xml(
+        k.variants
+          .map((v) => [v.id, ...v.features, ...(v.adapters ? [`for ${v.adapters.join(' and ')}`] : [])].join(' + '))
+          .join('; '),
+      ),
     ]);
   const parameters = m.parameters.map((p) => [
     xml(p.name),

@@ -9,12 +9,13 @@ import { inspect } from './commands/inspect.ts';
 import { run } from './commands/run.ts';
 import { segment } from './commands/segment.ts';
 import { train } from './commands/train.ts';
+import { tune } from './commands/tune.ts';
 import { describe, EXIT, exitCodeOf, showError, UsageError } from './errors.ts';
 import { COMMON, helpOf, overview } from './help.ts';
 import { Output } from './output.ts';
 import { version } from './version.ts';
 
-export const COMMANDS: readonly Command[] = [build, run, train, segment, inspect, bench, doctor, dataPhantom];
+export const COMMANDS: readonly Command[] = [build, run, train, segment, inspect, bench, tune, doctor, dataPhantom];
 
 /** Runs one command line (without `node t3dc`) and returns the exit code. Never throws. */
 export async function main(words: readonly string[], output?: Output): Promise<number> {

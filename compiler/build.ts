@@ -16,6 +16,7 @@ import { type MemoryPromise, type PlannedSection, planSections, sectionsOf } fro
 import { resolveSettings, type SettingsOptions } from './settings.ts';
 import { emitEntry, entryTable, parameterTable } from './tables.ts';
 import { trace } from './trace.ts';
+import { shippedTables, type TuningTable } from './tuning.ts';
 
 export interface BuildOptions extends SettingsOptions {
   readonly entries?: readonly string[];
@@ -27,6 +28,9 @@ export interface BuildOptions extends SettingsOptions {
   readonly precision?: 'f32' | 'f16';
   /** On WebGPU, large tensors are computed slab by slab: as far as `memory` asks for it, else for the fewest bytes. */
   readonly slabs?: boolean;
+  /** Measured schedules to emit for the adapters that they were measured on. Default: the shipped tables, so that a build does
+   *  not depend on the machine; a store of `t3dc tune` is read only where it is named. */
+  readonly tuning?: readonly TuningTable[];
   /** Check the graph between passes (tests do). */
   readonly verify?: boolean;
   /** Default both; tests of one target leave the other out. */
@@ -116,9 +120,10 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
 
   async function assemble(programs: readonly PlannedSection[]): Promise<Omit<Built, 'ms'>> {
     const layout = layOut(model, entries, programs);
-    const webgpu = new WebGpuEmitter({
-      maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING,
-    });
+    const webgpu = new WebGpuEmitter(
+      { maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING },
+      options.tuning ?? shippedTables(),
+    );
     const wasm = new WasmEmitter();
     const table = await stage('emit', () =>
       programTable(
@@ -127,6 +132,7 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
         ),
       ),
     );
+    options.log?.('webgpu: schedules', tuningLines(webgpu.tuned));
     const { plain, relaxed } = await stage('asc', () => compileProgram(wasm.source(table)));
     const files = new Map<string, Uint8Array>();
     for (const [path, code] of webgpu.finish()) files.set(path, text.encode(code));
@@ -170,4 +176,12 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
     files.set('manifest.json', text.encode(`${JSON.stringify(packManifest(manifest))}\n`));
     return { manifest, files };
   }
+}
+
+function tuningLines({ kernels, unknown }: WebGpuEmitter['tuned']): string[] {
+  const lost = [...unknown].sort();
+  return [
+    `${kernels} kernels with a schedule that was measured on some adapter`,
+    ...(lost.length ? [`in the tables, but not known to this version: ${lost.join(', ')}`] : []),
+  ];
 }

@@ -2,11 +2,13 @@
 
 import { elementBytes } from '../dsl/types.ts';
 import type { Kernel } from '../kernels/ir.ts';
-import type { WgslKernel } from '../kernels/targets.ts';
+import type { WgslKernel, WgslVariant } from '../kernels/targets.ts';
 import { emitWgsl, header, mergeCode } from '../kernels/wgsl/index.ts';
 import type { Dispatch, KernelInfo, Place } from '../runtime/manifest.ts';
+import { kernelHash } from './kernel-hash.ts';
 import type { Program, ProgramKernel, ProgramTensor } from './program.ts';
 import { slabs } from './slabs.ts';
+import { preferences, type TuningTable } from './tuning.ts';
 
 const MAX_FOLD = 65535;
 /** Special variants are kept for the kernels that do this share of the work; the rest run anywhere with little loss. */
@@ -15,6 +17,15 @@ const SPECIAL_SHARE = 0.993;
 const TILES_SHARE = 0.95;
 /** Short, and for kernels that move much and compute little: always kept. */
 const KEPT = ['default', 'default-f16'];
+
+type Variant = WgslVariant & { readonly adapters?: readonly string[] };
+
+interface Emitted {
+  readonly kernel: WgslKernel;
+  readonly variants: readonly Variant[];
+  /** Among the artifact's kernels. */
+  readonly index: number;
+}
 
 export interface Limits {
   readonly maxStorageBufferBindingSize: number;
@@ -27,9 +38,13 @@ export class WebGpuEmitter {
   private readonly byCode = new Map<string, number>();
   private texts: { kernel: number; variant: string; head: string; labels: readonly string[]; code: string }[] = [];
   private readonly limits: Limits;
+  private readonly tuning: readonly TuningTable[];
+  /** What the tables did: kernels with a measured schedule, and schedules that no emitter knows any more. */
+  readonly tuned = { kernels: 0, unknown: new Set<string>() };
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, tuning: readonly TuningTable[] = []) {
     this.limits = limits;
+    this.tuning = tuning;
   }
 
   /** Appends the program's dispatches; returns their range. Places must not move afterwards. */
@@ -40,7 +55,7 @@ export class WebGpuEmitter {
   ): { first: number; count: number } {
     const first = this.dispatches.length;
     const tensors = new Map(program.tensors.map((t) => [t.id, t]));
-    const emitted = new Map<Kernel, [WgslKernel, number]>();
+    const emitted = new Map<Kernel, Emitted>();
     for (const k of program.kernels) {
       // Parts of one kernel have one code.
       const whole = k.of ?? k;
@@ -51,24 +66,34 @@ export class WebGpuEmitter {
     return { first, count: this.dispatches.length - first };
   }
 
-  private emit(k: Kernel, readOnly: ReadonlySet<number>): [WgslKernel, number] {
-    const w = emitWgsl(k, { readOnly, maxFold: MAX_FOLD });
+  private emit(k: Kernel, readOnly: ReadonlySet<number>): Emitted {
+    const preferred = this.tuning.length ? preferences(this.tuning, kernelHash(k)) : [];
+    const kernel = emitWgsl(k, { readOnly, maxFold: MAX_FOLD, schedules: preferred.map((p) => p.schedule) });
+    // Measured schedules stand first, for the adapters where they were; then the heuristics', for all.
+    const variants: Variant[] = [
+      ...preferred.flatMap(({ schedule, adapters }) => {
+        const found = [...(kernel.scheduled ?? []), ...kernel.variants].find((v) => v.id === schedule);
+        if (!found) this.tuned.unknown.add(schedule);
+        return found ? [{ ...found, adapters }] : [];
+      }),
+      ...kernel.variants,
+    ];
     const access = k.bufs.map((b) =>
       readOnly.has(b.tensor) && b.access === 'read' ? ('read' as const) : ('read_write' as const),
     );
-    return [w, this.register(k, w, access)];
+    return { kernel, variants, index: this.register(k, kernel, variants, access) };
   }
 
   private dispatch(
     k: ProgramKernel,
-    [w, index]: readonly [WgslKernel, number],
+    { kernel, variants, index }: Emitted,
     tensor: (id: number) => ProgramTensor,
     place: (t: ProgramTensor) => Place,
   ): void {
     const origins = k.bufs.map((b) => tensor(b.tensor).origin);
     const cut = slabs(k, {
-      outermost: w.outermost,
-      multiple: w.slabMultiple,
+      outermost: kernel.outermost,
+      multiple: kernel.slabMultiple,
       maxBytes: this.limits.maxStorageBufferBindingSize,
       part: k.range,
       origins,
@@ -89,17 +114,23 @@ export class WebGpuEmitter {
         label: k.name,
         bindings,
         params: [s.first, s.count, ...s.windows.map(([lo]) => lo)],
-        grids: w.variants.map((v) => v.grid(s.count)),
+        grids: variants.map((v) => v.grid(s.count)),
       });
     }
   }
 
-  private register(k: Kernel, w: WgslKernel, access: readonly ('read' | 'read_write')[]): number {
-    const code = w.variants.map((v) => v.code).join('\n//////\n');
+  private register(
+    k: Kernel,
+    w: WgslKernel,
+    variants: readonly Variant[],
+    access: readonly ('read' | 'read_write')[],
+  ): number {
+    const code = variants.map((v) => `${v.adapters?.join() ?? ''}\n${v.code}`).join('\n//////\n');
     const known = this.byCode.get(code);
     if (known !== undefined) return known;
     const index = this.kernels.length;
     this.byCode.set(code, index);
+    if (variants.some((v) => v.adapters)) this.tuned.kernels++;
     this.kernels.push({
       name: k.name,
       region: k.region,
@@ -108,11 +139,14 @@ export class WebGpuEmitter {
       bytes: k.bufs.reduce((s, b) => s + elementBytes(b.dtype) * b.size, 0),
       usesStep: w.usesStep,
       bindings: access,
-      variants: w.variants.map((v) => {
+      variants: variants.map((v, i) => {
         const labels = k.bufs.map((b) => b.label);
-        this.texts.push({ kernel: index, variant: v.id, head: header(k), labels, code: v.code });
+        // A variant that stands twice is one text.
+        if (variants.findIndex((x) => x.id === v.id) === i)
+          this.texts.push({ kernel: index, variant: v.id, head: header(k), labels, code: v.code });
         return {
           id: v.id,
+          ...(v.adapters ? { adapters: v.adapters } : {}),
           file: '', // finish
           constants: [],
           features: v.requires.features,
@@ -163,15 +197,19 @@ export class WebGpuEmitter {
       before.set(i, done / all);
       done += work[i]!;
     }
-    const isKept = (kernel: number, variant: string): boolean =>
-      KEPT.includes(variant) || (before.get(kernel) ?? 0) <= (variant === 'tiles-f16' ? TILES_SHARE : SPECIAL_SHARE);
-    this.texts = this.texts.filter((t) => isKept(t.kernel, t.variant));
-    for (const [n, d] of this.dispatches.entries()) {
-      const { variants } = this.kernels[d.kernel]!;
-      this.dispatches[n] = { ...d, grids: d.grids.filter((_, i) => isKept(d.kernel, variants[i]!.id)) };
-    }
+    // What was measured to be the fastest somewhere stays.
+    const isKept = (kernel: number, n: number): boolean => {
+      const { id, adapters } = this.kernels[kernel]!.variants[n]!;
+      if (adapters !== undefined || KEPT.includes(id)) return true;
+      return (before.get(kernel) ?? 0) <= (id === 'tiles-f16' ? TILES_SHARE : SPECIAL_SHARE);
+    };
+    this.texts = this.texts.filter((t) =>
+      this.kernels[t.kernel]!.variants.some((v, n) => v.id === t.variant && isKept(t.kernel, n)),
+    );
+    for (const [n, d] of this.dispatches.entries())
+      this.dispatches[n] = { ...d, grids: d.grids.filter((_, i) => isKept(d.kernel, i)) };
     for (const [i, info] of this.kernels.entries())
-      this.kernels[i] = { ...info, variants: info.variants.filter((v) => isKept(i, v.id)) };
+      this.kernels[i] = { ...info, variants: info.variants.filter((_, n) => isKept(i, n)) };
   }
 }
 

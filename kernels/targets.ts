@@ -16,7 +16,7 @@ export interface SubgroupMatrix {
 }
 
 export interface WgslVariant {
-  /** Stable id: `default`, `subgroup8`, … */
+  /** Stable id: `default`, `subgroup8`, or a schedule's, such as `tiled-12x8-2-16` */
   readonly id: string;
   readonly code: string;
   readonly requires: {
@@ -36,6 +36,8 @@ export interface WgslKernel {
    *  parameter block, @binding(1 + i) is kernel.bufs[i] (`read_write` unless the tensor lives in a read-only arena), and
    *  @binding(1 + bufs.length) is the step block (storage, read) when usesStep. */
   readonly variants: readonly WgslVariant[];
+  /** Variants of the schedules that were asked for by id. An id that this kernel's emitter does not know gives none. */
+  readonly scheduled?: readonly WgslVariant[];
   readonly usesStep: boolean;
   /** Size of the outermost output index that slabs cut (1 when it cannot be cut). */
   readonly outermost: number;
@@ -54,9 +56,15 @@ export interface WasmKernel {
   readonly scratch: number;
 }
 
-/** `halves`: f16 tensors are bound as f16, in variants that need shader-f16. */
 export type EmitWgsl = (
   kernel: Kernel,
-  options: { readOnly: ReadonlySet<number>; maxFold: number; halves?: boolean },
+  options: {
+    readonly readOnly: ReadonlySet<number>;
+    readonly maxFold: number;
+    /** f16 tensors are bound as f16, in variants that need shader-f16. */
+    readonly halves?: boolean;
+    /** Ids of schedules to emit beside the kernel's own variants. */
+    readonly schedules?: readonly string[];
+  },
 ) => WgslKernel;
 export type EmitWasm = (kernel: Kernel) => WasmKernel;

@@ -21,9 +21,19 @@ interface PackedEntry extends Omit<Entry, 'memory'> {
 /** [name, region, kind, flops, bytes, 1 if it reads the step block, a letter per storage binding (r read, w read and write),
  *  variants] */
 type PackedKernel = readonly [Name, Name, Name, number, number, 0 | 1, string, readonly PackedVariant[]];
-/** [id, file, constants, features, subgroup size, workgroup storage, invocations]; 0 where a number is not required; then, where
- *  one is, the subgroup matrix: [component type, result type, M, N, K] */
-type PackedVariant = readonly [Name, Name, readonly number[], readonly Name[], number, number, number, PackedMatrix?];
+/** [id, file, constants, features, subgroup size, workgroup storage, invocations]; 0 where a number is not required. Then, where there
+ *  is either, the subgroup matrix (0: none), as [component type, result type, M, N, K], and the keys of the adapters that it is for */
+type PackedVariant = readonly [
+  Name,
+  Name,
+  readonly number[],
+  readonly Name[],
+  number,
+  number,
+  number,
+  (PackedMatrix | 0)?,
+  (readonly Name[])?,
+];
 type PackedMatrix = readonly [Name, Name, number, number, number];
 /** [kernel, label, [arena, offset, bytes] per binding in one list, parameter words, [x, y, z] per variant in one list] */
 type PackedDispatch = readonly [number, Name, readonly number[], readonly number[], readonly number[]];
@@ -79,7 +89,9 @@ export function packManifest(m: Manifest): PackedManifest {
           v.invocations ?? 0,
         ] as const;
         const x = v.subgroupMatrix;
-        return x ? [...packed, [name(x.componentType), name(x.resultComponentType), x.M, x.N, x.K]] : packed;
+        const matrix: PackedMatrix | 0 = x ? [name(x.componentType), name(x.resultComponentType), x.M, x.N, x.K] : 0;
+        if (v.adapters) return [...packed, matrix, v.adapters.map(name)];
+        return matrix ? [...packed, matrix] : packed;
       }),
     ]),
     dispatches: m.dispatches.map((d) => [d.kernel, name(d.label), d.bindings.flat(), d.params, d.grids.flat()]),
@@ -129,7 +141,7 @@ export function unpackManifest({ strings, ...m }: PackedManifest): Manifest {
       usesStep: step === 1,
       bindings: [...bindings].map((b) => (b === 'r' ? 'read' : 'read_write')),
       variants: variants.map(
-        ([id, file, constants, features, subgroupSize, workgroupStorage, invocations, matrix]) => ({
+        ([id, file, constants, features, subgroupSize, workgroupStorage, invocations, matrix, adapters]) => ({
           id: name(id),
           file: name(file),
           constants,
@@ -138,6 +150,7 @@ export function unpackManifest({ strings, ...m }: PackedManifest): Manifest {
           ...(matrix ? { subgroupMatrix: matrixOf(matrix, name) } : {}),
           ...(workgroupStorage ? { workgroupStorage } : {}),
           ...(invocations ? { invocations } : {}),
+          ...(adapters ? { adapters: adapters.map(name) } : {}),
         }),
       ),
     })),

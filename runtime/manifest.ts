@@ -189,9 +189,11 @@ export interface KernelInfo {
   readonly usesStep: boolean;
   /** Access per storage binding, in order. */
   readonly bindings: readonly ('read' | 'read_write')[];
-  /** Preferred first; the last needs WebGPU's defaults alone. */
+  /** Preferred first; the last needs WebGPU's defaults alone. A variant may stand twice: for some adapters, and for all. */
   readonly variants: readonly {
     readonly id: string;
+    /** Keys (adapter-key.ts) of the adapters that it is for, where it was measured to be the fastest; absent: for all. */
+    readonly adapters?: readonly string[];
     /** Shared by kernels that differ in numbers only. */
     readonly file: string;
     /** Values of the file's pipeline-overridable constants N0, N1, … for this kernel. */

@@ -1,4 +1,5 @@
 // Finding a GPU and asking it for all that it has: limits as the adapter reports them, features that some kernel can use.
+import { adapterKey } from './adapter-key.ts';
 import { isNode } from './environment.ts';
 import { bytes, messageOf, T3dcError } from './errors.ts';
 import type { Arena, Manifest } from './manifest.ts';
@@ -9,6 +10,8 @@ export type Choice = 'hardware' | 'any' | GPUDevice;
 export interface Acquired {
   readonly device: GPUDevice;
   readonly info: GPUAdapterInfo | null;
+  /** adapter-key.ts */
+  readonly key: string;
   readonly software: boolean;
   /** Whether the device is ours to destroy. */
   readonly owned: boolean;
@@ -39,6 +42,7 @@ export async function acquire(
     return {
       device: choice,
       info: choice.adapterInfo ?? null,
+      key: adapterKey(choice.adapterInfo, choice),
       software: isSoftware(choice.adapterInfo),
       owned: false,
       instance: null,
@@ -67,7 +71,7 @@ export async function acquire(
   const info = adapter.info;
   try {
     const device = await adapter.requestDevice({ requiredFeatures, requiredLimits, label: 't3dc' });
-    return { device, info, software, owned: true, instance: gpu };
+    return { device, info, key: adapterKey(info, adapter), software, owned: true, instance: gpu };
   } catch (e) {
     throw new T3dcError('no-device', `${describe(info)} gave no device: ${messageOf(e)}`, { cause: e });
   }

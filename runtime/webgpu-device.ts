@@ -102,7 +102,7 @@ class WebGpuDevice implements Device {
     this.#options = options;
     this.#arenas = new Array(artifact.manifest.arenas.length);
     this.#step = this.#device.createBuffer({ label: 'step block', size: L.STEP_BLOCK_BYTES, usage: 0x80 | 0x8 }); // STORAGE | COPY_DST
-    this.#kernels = new Kernels(artifact, this.#device, acquired.info, this.#step, options.onNotice);
+    this.#kernels = new Kernels(artifact, this.#device, acquired, this.#step, options.onNotice);
     this.#flops = workOf(artifact.manifest);
     this.#readback = new Readback(this.#device);
     this.#pacing = new Pacing(this.#device.queue);

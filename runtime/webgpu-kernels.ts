@@ -4,7 +4,7 @@ import type { Artifact } from './artifact.ts';
 import { messageOf, T3dcError } from './errors.ts';
 import { type Dispatch, type KernelInfo, type Manifest, type SubgroupMatrix, UNIT } from './manifest.ts';
 import { PARAM_STRIDE } from './memory.ts';
-import { describe } from './webgpu-adapter.ts';
+import { type Acquired, describe } from './webgpu-adapter.ts';
 
 /** Bytes of a dispatch's parameter block. */
 const PARAM_BYTES = 64;
@@ -35,12 +35,14 @@ interface Compiled {
   readonly variant: number;
 }
 
-/** Whether a device can run a variant, by what the variant says that it needs. */
+/** Whether a device can run a variant, by what the variant says that it needs; one that is for some adapters, by the adapter's key. */
 export function fits(
   v: KernelInfo['variants'][number],
   { features, limits }: Pick<GPUDevice, 'features' | 'limits'>,
   adapter: GPUAdapterInfo | null,
+  key = '',
 ): boolean {
+  if (v.adapters && !v.adapters.includes(key)) return false;
   if (!v.features.every((f) => features.has(f))) return false;
   if (v.workgroupStorage !== undefined && v.workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
   if (v.invocations !== undefined && v.invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
@@ -54,6 +56,7 @@ export class Kernels {
   readonly #artifact: Artifact;
   readonly #device: GPUDevice;
   readonly #info: GPUAdapterInfo | null;
+  readonly #key: string;
   readonly #step: GPUBuffer;
   readonly #params: GPUBuffer;
   readonly #onNotice: (message: string) => void;
@@ -65,7 +68,7 @@ export class Kernels {
   constructor(
     artifact: Artifact,
     device: GPUDevice,
-    info: GPUAdapterInfo | null,
+    { info, key }: Pick<Acquired, 'info' | 'key'>,
     step: GPUBuffer,
     onNotice: (message: string) => void,
   ) {
@@ -73,6 +76,7 @@ export class Kernels {
     this.#artifact = artifact;
     this.#device = device;
     this.#info = info;
+    this.#key = key;
     this.#step = step;
     this.#onNotice = onNotice;
     this.#ready = new Array(dispatches.length);
@@ -148,11 +152,11 @@ export class Kernels {
     return compiled;
   }
 
-  /** The first variant that the device can run and its driver accepts. */
+  /** The first variant that is for this adapter, that the device can run, and that its driver accepts. */
   async #compileVariants(kernel: KernelInfo): Promise<Compiled> {
     const layout = this.#layout(kernel);
     const pipelineLayout = this.#device.createPipelineLayout({ bindGroupLayouts: [layout] });
-    const fit = kernel.variants.flatMap((v, i) => (fits(v, this.#device, this.#info) ? [i] : []));
+    const fit = kernel.variants.flatMap((v, i) => (fits(v, this.#device, this.#info, this.#key) ? [i] : []));
     if (fit.length === 0)
       throw new T3dcError('limits', `no variant of kernel ${kernel.name} runs on ${describe(this.#info)}`, {
         expected: JSON.stringify(kernel.variants.at(-1)),

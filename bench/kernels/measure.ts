@@ -54,7 +54,8 @@ export async function measureCases(cases: readonly BenchCase[], o: MeasureOption
 
 const targetOf = (o: OpenOptions): 'webgpu' | 'wasm' => (o.device === 'wasm' ? 'wasm' : 'webgpu');
 
-const modelOf = (cases: readonly BenchCase[]) =>
+/** A model with an entry per case. */
+export const modelOf = (cases: readonly BenchCase[]) =>
   t.model({
     name: 'bench',
     settings: {},

@@ -1,3 +1,4 @@
+import type { TuningTable } from '../../compiler/index.ts';
 import type { Manifest } from '../../runtime/manifest.ts';
 import { command } from '../command.ts';
 import type { Output } from '../output.ts';
@@ -40,6 +41,12 @@ export const build = command({
       value: 'BYTES',
       help: 'largest storage binding that kernels may ask for; longer tensors are cut (default 128MiB, which every adapter has)',
     },
+    tuning: {
+      kind: 'text',
+      default: 'shipped',
+      value: 'WHICH',
+      help: "measured schedules to take: shipped (t3dc's own tables alone, so that builds do not depend on the machine), none, store (what t3dc tune kept, too), or the DIR of such a store",
+    },
     explain: { kind: 'flag', help: 'print what every pass did' },
   },
   examples: [
@@ -61,6 +68,7 @@ export const build = command({
     const limits = binding === undefined ? {} : { maxStorageBufferBindingSize: parseBytes('max-binding', binding) };
     const entries = values.entries === undefined ? undefined : parseNames('entries', values.entries);
     const compiler = await import('../../compiler/index.ts');
+    const tuning = await tables(values.tuning);
     const spec = await compiler.loadModel(MODEL);
     const built = await compiler.build(spec, {
       preset: values.preset,
@@ -72,6 +80,7 @@ export const build = command({
       precision: values.precision,
       slabs: values.slabs,
       limits,
+      tuning,
       log: values.explain ? (pass, lines) => explain(out, pass, lines) : undefined,
     });
     signal.throwIfAborted();
@@ -91,6 +100,21 @@ export const build = command({
     out.json({ artifact: where, ...facts(built.manifest), files: built.files.size, bytes, ms: built.ms });
   },
 });
+
+/** Tables of measured schedules. @throws TuningError */
+async function tables(which: string): Promise<TuningTable[]> {
+  const { readTables, shippedTables, TuningError } = await import('../../compiler/index.ts');
+  if (which === 'none') return [];
+  if (which === 'shipped') return shippedTables();
+  const folder = which === 'store' ? (await import('../../bench/tune/store.ts')).defaultStore() : which;
+  const found = readTables(folder);
+  if (found.length === 0)
+    throw new TuningError(
+      `${folder} holds no table of measured schedules`,
+      'Run t3dc tune, or build without --tuning.',
+    );
+  return [...shippedTables(), ...found];
+}
 
 function explain(out: Output, pass: string, lines: readonly string[]): void {
   out.line(`── ${pass}`);

@@ -34,7 +34,7 @@ export const inspect = command({
         showCount(dispatches),
         showFlops(k.flops),
         showBytes(k.bytes),
-        k.variants.map((v) => v.id).join(' '),
+        k.variants.map(showVariant).join(' '),
       ]);
     out.line();
     out.line(`${m.kernels.length} WebGPU kernels; those with the most work (FLOPs and bytes of one dispatch):`);
@@ -61,3 +61,7 @@ export const inspect = command({
     });
   },
 });
+
+/** `subgroup8`, or `subgroup8-2x6(mesa/software)` where it is for the adapters that it was measured on. */
+const showVariant = ({ id, adapters }: { readonly id: string; readonly adapters?: readonly string[] }): string =>
+  adapters ? `${id}(${[...new Set(adapters.map((a) => a.split(' ')[0]!))].join()})` : id;

@@ -16,7 +16,9 @@ import {
   type Place,
   planTile,
   probabilities,
+  ROWS,
   THREADS,
+  tileRows,
   weightedSum,
   writePlace,
 } from './attention-tile.ts';
@@ -24,26 +26,28 @@ import { ExpressionPrinter } from './expression.ts';
 import { buildVariant, type EmitOptions } from './module.ts';
 
 export function emitAttentionGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKernel {
-  return kernel.part === 'dbias' ? emitBiasGrad(kernel, options) : emitTokenGrad(kernel, options);
-}
-
-/** The same with a variant for subgroups of 8 before it, where that one's registers suffice. */
-function withSubgroup(kernel: AttentionGradKernel, options: EmitOptions, base: WgslKernel): WgslKernel {
-  if (kernel.shape.e > MAX_CHANNELS / 2) return base;
-  return { ...base, variants: [attentionGradSubgroup(kernel, options, 8).variant, ...base.variants] };
+  const tiled = kernel.part === 'dbias' ? emitBiasGrad : emitTokenGrad;
+  const own = tiled(kernel, options, ROWS, 'default');
+  // A variant for subgroups of 8 comes first, where its registers suffice.
+  const subgroup = kernel.shape.e > MAX_CHANNELS / 2 ? [] : [attentionGradSubgroup(kernel, options, 8).variant];
+  const scheduled = (options.schedules ?? []).flatMap((id) => {
+    const rows = tileRows(id);
+    return rows === null ? [] : tiled(kernel, options, rows, id).variants;
+  });
+  return { ...own, variants: [...subgroup, ...own.variants], scheduled };
 }
 
 /** dq (rows are queries) or dk and dv (rows are keys). */
-function emitTokenGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKernel {
+function emitTokenGrad(kernel: AttentionGradKernel, options: EmitOptions, most: number, id: string): WgslKernel {
   const dq = kernel.part === 'dq';
-  const t = planTile(kernel, dq ? 'i' : 'j', 2, 2);
+  const t = planTile(kernel, dq ? 'i' : 'j', 2, 2, most);
   const { shape, tile, columns, units } = t;
   // The row side's and the column side's factors of s and of dP.
   const [rowS, rowP, columnS, columnP] = dq
     ? [kernel.q, kernel.dO, kernel.k, kernel.v]
     : [kernel.k, kernel.v, kernel.q, kernel.dO];
   const { variant, usesStep } = buildVariant(kernel, options, {
-    id: 'default',
+    id,
     workgroup: THREADS,
     groups: (count) => count * shape.h * t.blocks,
     declarations: declarations(t, ['s', 'p'], ['ds', 'prob']),
@@ -86,12 +90,12 @@ function emitTokenGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslK
         weightedSum(w, t, printer, p, { weights: 'prob', operand: columnP, out: kernel.outs[1]!, factor: () => null });
     },
   });
-  return withSubgroup(kernel, options, { variants: [variant], usesStep, outermost: shape.g });
+  return { variants: [variant], usesStep, outermost: shape.g };
 }
 
 /** dbias [parts, h, n, m]: a thread owns one key and the tile's queries, and walks over the windows of its part. */
-function emitBiasGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKernel {
-  const t = planTile(kernel, 'i', 0, 2);
+function emitBiasGrad(kernel: AttentionGradKernel, options: EmitOptions, most: number, id: string): WgslKernel {
+  const t = planTile(kernel, 'i', 0, 2, most);
   const { shape, tile, units, blocks } = t;
   const columnBlocks = Math.ceil(shape.m / THREADS);
   const perPart = Math.ceil(shape.g / kernel.parts);
@@ -100,7 +104,7 @@ function emitBiasGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKe
   const heads = kernel.parts > 1 ? shape.h : 1;
   const tiles = blocks * columnBlocks;
   const { variant, usesStep } = buildVariant(kernel, options, {
-    id: 'default',
+    id,
     workgroup: THREADS,
     groups: (count) => count * heads * tiles,
     declarations: [
@@ -174,5 +178,5 @@ function emitBiasGrad(kernel: AttentionGradKernel, options: EmitOptions): WgslKe
       );
     },
   });
-  return withSubgroup(kernel, options, { variants: [variant], usesStep, outermost });
+  return { variants: [variant], usesStep, outermost };
 }

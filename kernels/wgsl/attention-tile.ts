@@ -31,13 +31,34 @@ export interface AttentionTile {
   readonly blocks: number;
 }
 
-/** Plans the tile. `arrays`: score arrays per row; `vectors`: operands kept per row.
+/** Rows of a workgroup, where they fit. */
+export const ROWS = 8;
+
+/** The rows that a schedule's id, `tile-N`, names; null for an id of another family. */
+export function tileRows(id: string): number | null {
+  const m = /^tile-(2|4|16)$/.exec(id);
+  return m ? Number(m[1]) : null;
+}
+
+/** Schedules worth measuring beside the kernel's own: other numbers of rows that fit. */
+export function attentionTiles(kernel: AttentionKernel | AttentionGradKernel): string[] {
+  const side = kernel.kind === 'attentionGrad' && kernel.part === 'dkv' ? 'j' : 'i';
+  const arrays = kernel.kind === 'attention' ? 1 : kernel.part === 'dbias' ? 0 : 2;
+  const rows = side === 'i' ? kernel.shape.n : kernel.shape.m;
+  const own = planTile(kernel, side, arrays, 2, ROWS).tile;
+  const fits = (n: number): boolean =>
+    n !== own && n / 2 < rows && planTile(kernel, side, arrays, 2, n).tile === n && (arrays > 0 || n < own);
+  return [4, 16, 2].filter(fits).map((n) => `tile-${n}`);
+}
+
+/** Plans the tile of at most `most` rows. `arrays`: score arrays per row; `vectors`: operands kept per row.
  *  Errors: wgsl-unsupported when one row does not fit 16 KiB. */
 export function planTile(
   kernel: AttentionKernel | AttentionGradKernel,
   row: Side,
   arrays: number,
   vectors: number,
+  most: number,
 ): AttentionTile {
   const shape = kernel.shape;
   const rows = row === 'i' ? shape.n : shape.m;
@@ -45,7 +66,7 @@ export function planTile(
   // Channels one by one: vectors would be unrolled by some drivers into more loads than compile in good time.
   const units = shape.e;
   const cu = 2 ** Math.floor(Math.log2(Math.min(units, THREADS)));
-  let tile = 8;
+  let tile = most;
   while (tile > 1 && tile / 2 >= rows) tile /= 2;
   for (; tile >= 1; tile /= 2) {
     const rs = Math.min(Math.max(1, tile / 4), THREADS / cu);

@@ -1,7 +1,7 @@
 // Fused attention over windows: scores, softmax and output of a few queries per workgroup.
 import { linear } from '../int.ts';
 import type { AttentionKernel } from '../ir.ts';
-import type { WgslKernel } from '../targets.ts';
+import type { WgslKernel, WgslVariant } from '../targets.ts';
 import { attentionSubgroup, MAX_CHANNELS } from './attention-subgroup.ts';
 import {
   accumulate,
@@ -10,8 +10,10 @@ import {
   fillRows,
   operandAt,
   planTile,
+  ROWS,
   score,
   THREADS,
+  tileRows,
   weightedSum,
   writePlace,
 } from './attention-tile.ts';
@@ -20,11 +22,31 @@ import { buildVariant, type EmitOptions } from './module.ts';
 import type { Writer } from './writer.ts';
 
 export function emitAttention(kernel: AttentionKernel, options: EmitOptions): WgslKernel {
-  const t = planTile(kernel, 'i', 1, 1);
+  const own = emitTiled(kernel, options, ROWS, 'default');
+  const subgroup = kernel.shape.e <= MAX_CHANNELS ? [attentionSubgroup(kernel, options, 8).variant] : [];
+  const scheduled = (options.schedules ?? []).flatMap((id) => {
+    const rows = tileRows(id);
+    return rows === null ? [] : [emitTiled(kernel, options, rows, id).variant];
+  });
+  return {
+    variants: [...subgroup, own.variant],
+    scheduled,
+    usesStep: own.usesStep,
+    outermost: kernel.shape.g,
+  };
+}
+
+function emitTiled(
+  kernel: AttentionKernel,
+  options: EmitOptions,
+  most: number,
+  id: string,
+): { variant: WgslVariant; usesStep: boolean } {
+  const t = planTile(kernel, 'i', 1, 1, most);
   const { shape, tile, columns, units } = t;
   const perRow = THREADS / tile;
-  const { variant, usesStep } = buildVariant(kernel, options, {
-    id: 'default',
+  return buildVariant(kernel, options, {
+    id,
     workgroup: THREADS,
     groups: (count) => count * shape.h * t.blocks,
     declarations: [
@@ -35,8 +57,6 @@ export function emitAttention(kernel: AttentionKernel, options: EmitOptions): Wg
     workgroupBytes: 16384,
     body,
   });
-  const subgroup = shape.e <= MAX_CHANNELS ? [attentionSubgroup(kernel, options, 8).variant] : [];
-  return { variants: [...subgroup, variant], usesStep, outermost: shape.g };
 
   function body(w: Writer): void {
     const printer = new ExpressionPrinter(w);

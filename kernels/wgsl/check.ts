@@ -22,6 +22,8 @@ export interface CheckResult {
 export interface CheckOptions {
   /** Variant ids to run; all that the device can run by default. */
   readonly variants?: readonly string[];
+  /** Schedules to run beside the kernel's own variants. */
+  readonly schedules?: (kernel: Kernel) => readonly string[];
   /** Greatest relative L2 error. */
   readonly tolerance?: number;
   /** What runs for a sample; what the target emits by default. */
@@ -39,13 +41,14 @@ export async function checkWgsl(
   for (const s of samples) {
     // A narrow grid, so that small kernels fold too.
     const large = s.kernel.bufs.some((b) => b.size > 1 << 19);
-    const narrow: EmitOptions = { readOnly: new Set(), maxFold: large ? 64 : 24 };
+    const schedules = options.schedules?.(s.kernel) ?? [];
+    const narrow: EmitOptions = { readOnly: new Set(), maxFold: large ? 64 : 24, schedules };
     const emitted = options.emit?.(s, narrow) ?? emitWgsl(s.kernel, narrow);
     const inputs = fill(s.kernel, 7);
     const expected = inputs.map((a) => a.slice());
     const step = stepBlock();
     evaluate(s.kernel, expected, step);
-    for (const v of emitted.variants) {
+    for (const v of [...emitted.variants, ...(emitted.scheduled ?? [])]) {
       if (options.variants && !options.variants.includes(v.id)) continue;
       if (!supports(t, v)) continue;
       const problems: string[] = [];

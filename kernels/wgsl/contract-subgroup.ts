@@ -31,45 +31,45 @@ export const MAX_STATIC_LOADS = 60;
 export const LOAD_COST = 5;
 export const STEP_COST = 13;
 
-interface Blocking {
+/** What a schedule of this family decides; its id is `subgroupS-RAxCN`. */
+export interface SubgroupBlocking {
   readonly ra: number;
   readonly cn: number;
 }
 
-/** The cheapest blocking by the cost model. */
-function chooseBlocking(plan: ContractPlan, s: number): Blocking {
+/** Blockings, the cheapest by the cost model first. `slack`: how far they may pass the bounds on code's length. */
+export function subgroupBlockings(plan: ContractPlan, s: number, slack = 1): SubgroupBlocking[] {
   const left = Math.max(1, countLoads(plan.left.value));
   const right = Math.max(1, countLoads(plan.right.value));
   const epilogue = elementLoads(plan);
-  const most = maxAccumulators(plan.kernel.flops);
-  let best: Blocking = { ra: 1, cn: 1 };
-  let least = Infinity;
+  const most = slack * maxAccumulators(plan.kernel.flops);
+  const found: (SubgroupBlocking & { cost: number })[] = [];
   for (const ra of [1, 2, 4]) {
     for (const cn of [1, 2, 3, 4, 6, 8, 12]) {
       const accumulators = s * ra * cn;
       const loads = left * ra + right * cn;
-      if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > MAX_STATIC_LOADS)) continue;
+      if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > slack * MAX_STATIC_LOADS))
+        continue;
       const tiles = Math.ceil(plan.size.rows / (s * ra)) * Math.ceil(plan.size.columns / (s * cn));
       const cost = tiles * (accumulators + LOAD_COST * loads + STEP_COST);
-      if (cost < least) {
-        least = cost;
-        best = { ra, cn };
-      }
+      found.push({ ra, cn, cost });
     }
   }
-  return best;
+  return found.sort((a, b) => a.cost - b.cost).map(({ ra, cn }) => ({ ra, cn }));
 }
 
+/** `wanted`: a blocking that was measured to be faster; without, the cost model's, whose id is `subgroupS`. */
 export function contractSubgroup(
   plan: ContractPlan,
   options: EmitOptions,
   s: number,
+  wanted?: SubgroupBlocking,
 ): { variant: WgslVariant; usesStep: boolean } {
-  const { ra, cn } = chooseBlocking(plan, s);
+  const { ra, cn } = wanted ?? subgroupBlockings(plan, s)[0]!;
   const rows = s * ra;
   const columns = s * cn;
   return buildVariant(plan.kernel, options, {
-    id: `subgroup${s}`,
+    id: wanted ? `subgroup${s}-${ra}x${cn}` : `subgroup${s}`,
     workgroup: s,
     features: ['subgroups'],
     subgroupSize: s,

@@ -30,7 +30,8 @@ const MAX_STATIC_LOADS = 60;
 /** WebGPU's default limit. */
 const WORKGROUP_BYTES = 16384;
 
-interface Blocking {
+/** What a schedule of this family decides; its id is `tiled-TXxTY-Q-DEPTH`. */
+export interface TiledBlocking {
   readonly tx: number;
   readonly ty: number;
   /** Row vectors per thread. */
@@ -39,7 +40,54 @@ interface Blocking {
   readonly depth: number;
 }
 
-function chooseBlocking(plan: ContractPlan, kSize: number): Blocking {
+export const tiledId = ({ tx, ty, q, depth }: TiledBlocking): string => `tiled-${tx}x${ty}-${q}-${depth}`;
+
+/** The blocking that an id names; null for an id of another family. */
+export function tiledBlocking(id: string): TiledBlocking | null {
+  const m = /^tiled-(\d+)x(\d+)-(\d+)-(\d+)$/.exec(id);
+  if (!m) return null;
+  const [tx, ty, q, depth] = m.slice(1).map(Number) as [number, number, number, number];
+  return { tx, ty, q, depth };
+}
+
+/** Blockings worth measuring beside the chosen one: its neighbours, one or two numbers moved. */
+export function tiledNeighbours(plan: ContractPlan): TiledBlocking[] {
+  const { size } = flattenInner(plan);
+  const b = chooseBlocking(plan, size);
+  const moved: TiledBlocking[] = [
+    { ...b, q: 3 - b.q },
+    { ...b, ty: b.ty * 2 },
+    { ...b, depth: b.depth * 2 },
+    { ...b, ty: b.ty / 2 },
+    { ...b, depth: b.depth / 2 },
+    { ...b, tx: b.tx / 2, ty: b.ty * 2 },
+    { ...b, q: 4, ty: b.ty / 2 },
+    { ...b, tx: b.tx * 2, ty: b.ty / 2 },
+  ];
+  const rows = Math.ceil(plan.size.rows / 4);
+  const columns = Math.ceil(plan.size.columns / 4);
+  return moved.filter(
+    ({ tx, ty, q, depth }) =>
+      [tx, ty, q, depth].every((n) => Number.isInteger(n) && n >= 1) &&
+      tx * ty <= 256 &&
+      tx * ty >= 16 &&
+      // No deeper than the sum, and at most one more tile of waste each way.
+      (depth <= b.depth || depth <= 2 * size) &&
+      q * (ty - 1) < 2 * rows &&
+      tx < 2 * columns &&
+      4 * depth * (4 * q * ty + 4 * tx) <= 2 * WORKGROUP_BYTES &&
+      fillLoads(plan, { tx, ty, q, depth }) <= 2 * MAX_STATIC_LOADS,
+  );
+}
+
+/** Static loads of filling a tile. */
+function fillLoads(plan: ContractPlan, { tx, ty, q, depth }: TiledBlocking): number {
+  const left = Math.max(1, countLoads(plan.left.value));
+  const right = Math.max(1, countLoads(plan.right.value));
+  return 4 * (left * Math.ceil((q * ty * depth) / (tx * ty)) + right * Math.ceil((tx * depth) / (tx * ty)));
+}
+
+function chooseBlocking(plan: ContractPlan, kSize: number): TiledBlocking {
   const columns = Math.ceil(plan.size.columns / 4);
   // The widest of the widths that waste fewest columns.
   let tx = 1;
@@ -56,10 +104,7 @@ function chooseBlocking(plan: ContractPlan, kSize: number): Blocking {
   const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, rows / q)));
   const ty = Math.min(wanted, 2 ** Math.floor(Math.log2(THREADS / tx)));
   // The deepest tile whose filling keeps to the static loads that compile quickly.
-  const left = Math.max(1, countLoads(plan.left.value));
-  const right = Math.max(1, countLoads(plan.right.value));
-  const loads = (depth: number): number =>
-    4 * (left * Math.ceil((q * ty * depth) / (tx * ty)) + right * Math.ceil((tx * depth) / (tx * ty)));
+  const loads = (depth: number): number => fillLoads(plan, { tx, ty, q, depth });
   let depth = kSize >= 16 ? 16 : 2 ** Math.ceil(Math.log2(kSize));
   const bytes = (d: number): number => 4 * d * (4 * q * ty + 4 * tx);
   while (depth > 1 && (loads(depth) > MAX_STATIC_LOADS || bytes(depth) > WORKGROUP_BYTES)) depth /= 2;
@@ -74,22 +119,28 @@ function flattenInner(plan: ContractPlan): FlatSum {
   return { outer: plan.k.slice(0, at), inner: plan.k.slice(at), size };
 }
 
-/**
- * `component` f16: tiles of halves, which are half the bytes to fill and to read in workgroup memory. They are made f32 again when
- * they are multiplied: a product of two halves spans 2^-48 to 2^32, and a gradient's products lie where f16 has few bits or none.
- */
+/** How a contraction is tiled beside the heuristic's way: a blocking that was measured to be faster; or halves. */
+export interface Tiling {
+  readonly blocking?: TiledBlocking;
+  /**
+   * f16: tiles of halves, which are half the bytes to fill and to read in workgroup memory. They are made f32 again when they are
+   * multiplied: a product of two halves spans 2^-48 to 2^32, and a gradient's products lie where f16 has few bits or none.
+   */
+  readonly component?: 'f32' | 'f16';
+}
+
 export function contractTiled(
   plan: ContractPlan,
   options: EmitOptions,
-  component: 'f32' | 'f16' = 'f32',
+  { blocking: wanted, component = 'f32' }: Tiling = {},
 ): { variant: WgslVariant; usesStep: boolean } {
   const k = flattenInner(plan);
-  const blocking = chooseBlocking(plan, k.size);
+  const blocking = wanted ?? chooseBlocking(plan, k.size);
   const { tx, ty, q, depth } = blocking;
   const rows = 4 * q * ty;
   const columns = 4 * tx;
   return buildVariant(plan.kernel, options, {
-    id: component === 'f32' ? 'default' : 'tiles-f16',
+    id: wanted ? tiledId(wanted) : component === 'f32' ? 'default' : 'tiles-f16',
     workgroup: tx * ty,
     features: component === 'f32' ? [] : ['shader-f16'],
     groups: (count) => tileCount(plan, rows, columns, count),
@@ -102,7 +153,7 @@ export function contractTiled(
   });
 }
 
-function body(w: Writer, plan: ContractPlan, k: FlatSum, blocking: Blocking, component: 'f32' | 'f16'): void {
+function body(w: Writer, plan: ContractPlan, k: FlatSum, blocking: TiledBlocking, component: 'f32' | 'f16'): void {
   const [toTile, fromTile] = (['f16', 'f32'] as const).map(
     (t) => (code: string) => (component === 'f32' ? code : `vec4<${t}>(${code})`),
   ) as [(code: string) => string, (code: string) => string];

@@ -8,6 +8,7 @@ import { planContract } from './contract-plan.ts';
 import { contractSubgroup } from './contract-subgroup.ts';
 import { contractTiled } from './contract-tiled.ts';
 import type { EmitOptions } from './module.ts';
+import { contractScheduled } from './schedules.ts';
 
 export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
   const plan = planContract(kernel);
@@ -17,11 +18,12 @@ export function emitContract(kernel: ContractKernel, options: EmitOptions): Wgsl
     : [
         ...matrixConfigs(plan).map((config) => contractMatrix(plan, options, config)),
         contractSubgroup(plan, options, 8),
-        ...(kernel.halves ? [contractTiled(plan, options, 'f16')] : []),
+        ...(kernel.halves ? [contractTiled(plan, options, { component: 'f16' })] : []),
         contractTiled(plan, options),
       ];
   return {
     variants: built.map((b) => b.variant),
+    scheduled: contractScheduled(plan, options),
     usesStep: built.some((b) => b.usesStep),
     outermost: plan.outermost,
   };

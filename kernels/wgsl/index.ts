@@ -12,6 +12,7 @@ import { emitReduce } from './reduce.ts';
 
 export { WgslError } from './errors.ts';
 export { mergeCode } from './merge.ts';
+export { alternatives } from './schedules.ts';
 
 /** Errors: `wgsl-unsupported` when no variant can compute the kernel, with what would. */
 export const emitWgsl: EmitWgsl = (kernel, options) => {

@@ -16,6 +16,8 @@ export interface EmitOptions {
   readonly maxFold: number;
   /** Bind f16 tensors as f16: variants that need shader-f16. */
   readonly halves?: boolean;
+  /** Ids of schedules that were measured to be faster somewhere (schedules.ts): emitted beside the kernel's own variants. */
+  readonly schedules?: readonly string[];
 }
 
 export interface ModuleOptions {

@@ -27,6 +27,34 @@ interface Schedule {
 }
 
 export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKernel {
+  const own = emitThreads(kernel, options, null, 'default');
+  const scheduled = (options.schedules ?? []).flatMap((id) => {
+    const threads = reduceThreads(id);
+    return threads === null ? [] : emitThreads(kernel, options, threads, id).variants;
+  });
+  return { ...own, scheduled };
+}
+
+/** The threads that a schedule's id, `threads-N`, names; null for an id of another family. */
+export function reduceThreads(id: string): number | null {
+  const m = /^threads-(64|128|512|1024)$/.exec(id);
+  return m ? Number(m[1]) : null;
+}
+
+/** Schedules worth measuring beside the kernel's own: other numbers of threads, where they make another kernel. */
+export function reduceSchedules(kernel: ReduceKernel): string[] {
+  const options: EmitOptions = { readOnly: new Set(), maxFold: 65535 };
+  const known = new Set([emitThreads(kernel, options, null, 'default').variants[0]!.code]);
+  return ['threads-128', 'threads-64', 'threads-512'].filter((id) => {
+    const { code } = emitThreads(kernel, options, reduceThreads(id)!, id).variants[0]!;
+    const fresh = !known.has(code);
+    known.add(code);
+    return fresh;
+  });
+}
+
+/** `threads`: of a workgroup, where that is not left to the sizes. */
+function emitThreads(kernel: ReduceKernel, options: EmitOptions, threads: number | null, id: string): WgslKernel {
   const keepShape = kernel.keep.map((v) => v.size);
   const redShape = kernel.red.map((v) => v.size);
   const outputs = keepShape.reduce((n, s) => n * s, 1);
@@ -48,7 +76,7 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
   const kw = layout === 'columns' ? 4 : 1;
   const rw = layout === 'rows' ? 4 : 1;
   const { variant, usesStep } = buildVariant(kernel, options, {
-    id: 'default',
+    id,
     workgroup: tx * ty,
     groups: (count) => Math.ceil((count * inner) / kw / tx),
     ...(ty > 1
@@ -85,10 +113,10 @@ export function emitReduce(kernel: ReduceKernel, options: EmitOptions): WgslKern
     }
     const steps = terms / (layout === 'rows' ? 4 : 1);
     const vectors = outputs / (layout === 'columns' ? 4 : 1);
-    const wanted = ENOUGH / vectors;
+    const wanted = threads === null ? ENOUGH / vectors : Number.POSITIVE_INFINITY;
     if (steps <= BLOCK || wanted < 2) return { layout, tx: 64, ty: 1 };
     const widest = layout === 'columns' ? Math.min(16, vectors) : 1;
-    const most = 2 ** Math.floor(Math.log2(Math.min(256 / widest, steps / 4, wanted)));
+    const most = 2 ** Math.floor(Math.log2(Math.min((threads ?? 256) / widest, steps / 4, wanted)));
     return { layout, tx: Math.max(widest, Math.floor(64 / most)), ty: most };
   }
 

@@ -124,7 +124,7 @@ for (const name of TILES) {
     const [result] = await checkWgsl(device, [{ ...sample(name), kernel: rounded(kernel) }], {
       emit: (_, o) => {
         const plan = planContract(kernel);
-        const { variant, usesStep } = contractTiled(plan, o, 'f16');
+        const { variant, usesStep } = contractTiled(plan, o, { component: 'f16' });
         return { variants: [variant], usesStep, outermost: plan.outermost };
       },
     });

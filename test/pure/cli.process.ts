@@ -43,6 +43,22 @@ test('an error ends with 1 and, with --json, is one line of JSON on stdout', asy
   assert.ok(error.message.length > 0 && error.hint.length > 0);
 });
 
+test('tune says what it needs, and that an artifact is not it', async () => {
+  const help = await t3dc('tune', '--help');
+  assert.is(help.code, 0);
+  for (const option of ['--store', '--share', '--again', '--device']) assert.match(help.stdout, new RegExp(option));
+  assert.match(help.stdout, /Opening an artifact never measures/);
+  const dir = await mkdtemp(join(tmpdir(), 't3dc-'));
+  try {
+    const found = await t3dc('build', 'mlp', '-o', join(dir, 'out'), '--tuning', join(dir, 'nothing'));
+    assert.is(found.code, 1);
+    assert.match(found.stderr, /^error\[tuning-table\]: .*nothing holds no table/m);
+    assert.match(found.stderr, /t3dc tune/);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
 test('data phantom writes a set that is named in JSON', async () => {
   const dir = await mkdtemp(join(tmpdir(), 't3dc-'));
   try {
