@@ -10,8 +10,9 @@ export function replaceSection(page: string, name: string, body: string): string
   return `${page.slice(0, start)}\n\n${body.trim()}\n\n${page.slice(end)}`;
 }
 
-/** Rows of cells as a Markdown table; the first column is text, the others are numbers. */
-export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Rows of cells as a Markdown table; `align` has an r for columns of numbers. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[], align: string): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), `|${head.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`, ...rows.map(line)].join('\n');
+  const rule = head.map((_, i) => (align[i] === 'r' ? '---:' : '---'));
+  return [line(head), `|${rule.join('|')}|`, ...rows.map(line)].join('\n');
 }

@@ -61,7 +61,7 @@ const cell = (r: PeerResult | undefined): string =>
 function times(title: string, cases: readonly PeerCaseResult[]): string {
   const present = PEERS.filter((p) => cases.some((c) => c.results.some((r) => r.peer === p)));
   const rows = present.map((p) => [p, ...cases.map((c) => cell(of(c, p)))]);
-  return `${title} (median time, GFLOP/s):\n\n${markdownTable(['', ...cases.map((c) => shortId(c.id))], rows)}`;
+  return `${title} (median time, GFLOP/s):\n\n${markdownTable(['', ...cases.map((c) => shortId(c.id))], rows, `.${'r'.repeat(cases.length)}`)}`;
 }
 
 const shortId = (id: string): string => id.replace(/^(conv3d\.forward|swinunetr\.\w+) /, '').replace('conv3d.', '');
@@ -91,6 +91,7 @@ function ratios(cases: readonly PeerCaseResult[]): string {
   return `Times that t3dc is as fast, on the same kind of device:\n\n${markdownTable(
     ['', ...others.map((p) => `${p} ÷ ${beside(p)}`)],
     rows,
+    `.${'r'.repeat(others.length)}`,
   )}`;
 }
 
