@@ -17,6 +17,8 @@ export interface CaseResult {
   /** Kernels that ran, with the variant where a target has several. */
   readonly schedule: string;
   readonly ms: Percentiles;
+  /** Whole calls on WebGPU: what the host spends on encoding and submitting one, median. */
+  readonly hostMs?: number;
   readonly runs: number;
   readonly flops: number;
   readonly bytes: number;

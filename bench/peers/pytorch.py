@@ -20,8 +20,6 @@ sys.dont_write_bytecode = True
 ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
-FULL_PRECISION = "TF32 off"
-
 
 def load(spec: dict) -> torch.Tensor:
     dtype = {"f32": np.float32, "i32": np.int32}[spec["dtype"]]
@@ -46,7 +44,7 @@ class Work:
         if case["op"] == "swinunetr":
             self.model = network(case["config"]).to(self.device)
             if case["pass"] == "step":
-                self.prepare_training(options["adamw"] if "adamw" in options else {})
+                self.prepare_training(options["adamw"])
             else:
                 self.model.eval()
         elif case["pass"] == "forward":
@@ -135,7 +133,7 @@ def describe() -> dict:
         version += f", MONAI {monai.__version__}"
     except ImportError:
         pass
-    cuda = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, {FULL_PRECISION}" if torch.cuda.is_available() else None
+    cuda = f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, TF32 off" if torch.cuda.is_available() else None
     return {"version": version, "device": torch.backends.cpu.get_cpu_capability(), "cuda": cuda}
 
 

@@ -1,7 +1,7 @@
 // PyTorch and MONAI, on the CPU and on CUDA; and SwinUNETR as an ONNX file, which they export for onnxruntime.
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ModelCase } from './cases.ts';
+import { ADAMW, type ModelCase } from './cases.ts';
 import { Child } from './child.ts';
 import { FOLDER, python } from './install.ts';
 import { Absent, type Peer, type Settings } from './peer.ts';
@@ -32,7 +32,8 @@ export function pyTorch(name: keyof typeof VARIANTS, settings: Settings): Peer {
     },
     async open(c, inputs) {
       child ??= start(name, settings);
-      return child.open(c, inputs, { device, amp, threads: settings.threads });
+      const { lr, weightDecay: weight_decay, betas, eps } = ADAMW;
+      return child.open(c, inputs, { device, amp, threads: settings.threads, adamw: { lr, weight_decay, betas, eps } });
     },
     async close() {
       child?.close();

@@ -126,6 +126,7 @@ export const bench = command({
           const results = await measureEntry(session, ENTRY!, {
             ceilings,
             runs: values.runs,
+            ...(gpu ? { device: gpu.device } : {}),
             signal,
             onRun: (what, done, total) => {
               bar ??= out.progress('bench', total);
