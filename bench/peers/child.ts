@@ -1,10 +1,11 @@
-// A program in a process of its own, asked by lines of JSON on its input, answering by lines on its output: what it prints
-// besides goes to its error output. Its clock times the calls; tensors go by files. Its end, whatever the reason, is an answer.
+// A program in a process of its own, asked by lines of JSON on its input, answering by lines on file descriptor 3: its output is
+// for what libraries print. Its clock times the calls; tensors go by files. Its end, whatever the reason, is an answer.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type { PeerCase, Tensor } from './cases.ts';
 import { Absent, type Runner } from './peer.ts';
 
@@ -47,7 +48,7 @@ export class Child {
 
   constructor(name: string, command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     this.name = name;
-    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     this.process.on('error', (e) => {
       this.gone = e.message;
     });
@@ -55,11 +56,12 @@ export class Child {
       this.gone ??= signal ? `was ended by ${signal}` : `ended with status ${code}`;
     });
     this.process.stdin!.on('error', () => {}); // a child that is gone answers by its end
-    this.lines = createInterface({ input: this.process.stdout! })[Symbol.asyncIterator]();
-    createInterface({ input: this.process.stderr! }).on('line', (line) => {
-      this.said.push(line);
-      if (this.said.length > 20) this.said.shift();
-    });
+    this.lines = createInterface({ input: this.process.stdio[3] as Readable })[Symbol.asyncIterator]();
+    for (const input of [this.process.stdout!, this.process.stderr!])
+      createInterface({ input }).on('line', (line) => {
+        this.said.push(line);
+        if (this.said.length > 20) this.said.shift();
+      });
   }
 
   /** @throws Absent: the program is gone, or says why it could not */

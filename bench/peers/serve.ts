@@ -1,9 +1,12 @@
 // The child's side of child.ts, for programs that run in Node.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { PeerCase, Tensor } from './cases.ts';
 import type { Answer, Request } from './child.ts';
 import type { Runner } from './peer.ts';
+
+/** The file descriptor that child.ts reads. */
+const ANSWERS = 3;
 
 export interface Served {
   describe(): Promise<{ version: string; device: string }>;
@@ -16,8 +19,6 @@ export interface Served {
 
 /** Answers until its input ends. */
 export async function serve(program: Served): Promise<void> {
-  // Lines of output are answers: what a library logs goes to the other stream.
-  console.log = console.info = console.debug = console.warn = console.error;
   let runner: Runner | null = null;
   const answer = async (r: Request): Promise<Answer> => {
     switch (r.op) {
@@ -51,7 +52,7 @@ export async function serve(program: Served): Promise<void> {
     const result = await answer(JSON.parse(line) as Request).catch((e: Error) => ({
       error: firstLine(e.message),
     }));
-    process.stdout.write(`${JSON.stringify(result)}\n`);
+    writeSync(ANSWERS, `${JSON.stringify(result)}\n`);
   }
   process.exit(0);
 }

@@ -45,6 +45,7 @@ function section(runs: readonly PeersResult[]): string {
       const list = cases.filter((c) => c.kind === kind);
       return list.length ? [times(TITLES[kind], list), ratios(list), remarks(list)] : [];
     }),
+    missing(cases),
   ]
     .filter((s) => s !== '')
     .join('\n\n');
@@ -113,11 +114,21 @@ function remarks(cases: readonly PeerCaseResult[]): string {
     cases.flatMap((c) => c.results.flatMap((r) => (r.note ? [[`${r.peer}: ${r.note}`, c.id] as const] : []))),
   ))
     lines.push(`${note}${where.length < cases.length ? ` (${where.map(shortId).join('; ')})` : ''}.`);
-  for (const [reason, where] of gathered(
-    cases.flatMap((c) => c.absent.map((a) => [`${a.peer}: ${a.reason}`, c.id] as const)),
-  ))
-    lines.push(`Not there, ${reason}${where.length < cases.length ? ` (${where.map(shortId).join('; ')})` : ''}.`);
   return lines.join(' ');
+}
+
+/** What could not be had, once for all cases that it holds for. */
+function missing(cases: readonly PeerCaseResult[]): string {
+  const all = gathered(cases.flatMap((c) => c.absent.map((a) => [`${a.peer}: ${a.reason}`, c.id] as const)));
+  const concerned = (reason: string): number => {
+    const name = reason.split(':')[0];
+    return cases.filter((c) => c.absent.some((a) => a.peer === name) || c.results.some((r) => r.peer === name)).length;
+  };
+  if (all.length === 0) return '';
+  const lines = all.map(([reason, where]) =>
+    where.length < concerned(reason) ? `- ${reason} (${where.map(shortId).join('; ')})` : `- ${reason}`,
+  );
+  return `Not there:\n\n${lines.join('\n')}`;
 }
 
 function gathered(pairs: readonly (readonly [string, string])[]): [string, string[]][] {
