@@ -84,3 +84,15 @@ export function rate(
   const ceiling = roof(ceilings, intensity);
   return { gflops, gbps, intensity, ceiling, percent: (100 * (ceiling.by === 'copy' ? gbps : gflops)) / ceiling.rate };
 }
+
+/** Above this share of a ceiling either the ceiling or the count of work is wrong. */
+const IMPOSSIBLE = 105;
+
+/** What a reader should doubt. */
+export const remarks = (cases: readonly CaseResult[]): string[] =>
+  cases
+    .filter((c) => c.percent > IMPOSSIBLE)
+    .map(
+      (c) =>
+        `${c.id}: ${c.percent.toFixed(0)} % of the ${c.ceiling.by === 'copy' ? 'copy' : 'FMA'} ceiling. More than all there is: its data fit a cache, or the ceiling was measured while the machine was busy.`,
+    );

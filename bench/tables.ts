@@ -5,8 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { remarks } from '../cli/bench-report.ts';
-import type { BenchResult, CaseResult, Ceiling } from './schema.ts';
+import { type BenchResult, type CaseResult, type Ceiling, remarks } from './schema.ts';
 import { markdownTable, replaceSection } from './section.ts';
 
 const PAGE = new URL('../docs/performance.md', import.meta.url);

@@ -43,11 +43,11 @@ export async function measureCase(
   const inputs = inputsOf(c);
   const absent: PeerAbsent[] = [];
   const entrants: Entrant[] = [];
-  const leave = (peer: PeerName, e: unknown): void => {
+  const leave = async (peer: PeerName, e: unknown): Promise<void> => {
     if (!(e instanceof Error)) throw e;
     absent.push({ peer, reason: e.message.split('\n')[0]! });
     const at = entrants.findIndex((x) => x.peer.name === peer);
-    if (at >= 0) entrants.splice(at, 1);
+    for (const x of at < 0 ? [] : entrants.splice(at, 1)) await x.runner.close().catch(() => {});
   };
   for (const peer of peers.filter((p) => p.kinds.includes(c.kind))) {
     watch.onOpen?.(peer.name);
@@ -55,7 +55,7 @@ export async function measureCase(
       const runner = await peer.open(c, inputs);
       entrants.push({ peer, runner, times: [], cold: false, spent: 0, output: null });
     } catch (e) {
-      leave(peer.name, e);
+      await leave(peer.name, e);
     }
   }
   const call = async (x: Entrant, what: 'first' | 'warm-up' | 'timed'): Promise<number> => {
@@ -91,7 +91,7 @@ export async function measureCase(
     try {
       x.output = Float32Array.from(await x.runner.output());
     } catch (e) {
-      leave(x.peer.name, e);
+      await leave(x.peer.name, e);
     }
   }
   const reference = REFERENCES.map((n) => entrants.find((x) => x.peer.name === n)).find((x) => x) ?? null;

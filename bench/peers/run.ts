@@ -13,7 +13,6 @@ import { cpus, release, type as systemName, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import v8 from 'node:v8';
-import { version } from '../../cli/version.ts';
 import { replaceSection } from '../section.ts';
 import { casesOf, convFlops, MODEL_NAMES, type ModelName } from './cases.ts';
 import { nvidia } from './install.ts';
@@ -31,7 +30,7 @@ import {
   type PeersResult,
   type Program,
 } from './schema.ts';
-import { modelFlops, softwareGpu, t3dc } from './t3dc.ts';
+import { modelFlops, softwareGpu, t3dc, VERSION } from './t3dc.ts';
 import { peersMarkdown } from './table.ts';
 import { tensorFlow } from './tensorflow.ts';
 
@@ -103,7 +102,7 @@ async function run(threads: number, pinned: boolean): Promise<PeersResult> {
       console.error(c.id);
       const flops = c.op === 'conv3d' ? convFlops(c) : modelFlops(c);
       const r = await measureCase(c, peers, flops, {
-        onOpen: (peer) => console.error(`  ${peer}: opened`),
+        onOpen: (peer) => console.error(`  ${peer}: opening`),
         onCall: (peer, ms, what) => console.error(`  ${peer}: ${ms.toFixed(1)} ms (${what})`),
       });
       results.push({
@@ -116,7 +115,7 @@ async function run(threads: number, pinned: boolean): Promise<PeersResult> {
     for (const p of peers) await p.close();
   }
   return {
-    t3dc: version(),
+    t3dc: VERSION,
     date: new Date().toISOString().slice(0, 10),
     machine: {
       processor: cpus()[0]?.model ?? 'unknown',

@@ -1,4 +1,5 @@
 // This project's own targets, in the run's process.
+import { readFileSync } from 'node:fs';
 import { build } from '../../compiler/index.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
 import { resolveSettings } from '../../compiler/settings.ts';
@@ -19,6 +20,10 @@ const VARIANTS = {
   't3dc webgpu f16': { device: 'webgpu', precision: 'f16' },
 } as const satisfies Partial<Record<PeerName, object>>;
 
+export const VERSION = (
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
 /** What a training step may allocate in all, on either target. */
 const MEMORY = 4 * 2 ** 30;
 /** A binding that every adapter has; where a whole tensor in PyTorch's order is larger, tensors go channels last. */
@@ -35,7 +40,7 @@ export function t3dc(name: keyof typeof VARIANTS, settings: Settings): Peer {
     half: precision === 'f16',
     kinds: ['conv', 'gradients', 'model', 'step'],
     async describe() {
-      const version = `t3dc ${(await import('../../cli/version.ts')).version()}`;
+      const version = `t3dc ${VERSION}`;
       if (device === 'wasm') return { version, device: `wasm, ${settings.threads} threads` };
       const gpu = await openBenchGpu(true);
       if (!gpu) throw new Absent('no WebGPU adapter was found');

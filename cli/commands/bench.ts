@@ -58,9 +58,8 @@ export const bench = command({
     if (ARTIFACT !== undefined && ENTRY === undefined)
       throw new UsageError('missing-argument', 'bench needs ENTRY beside ARTIFACT', { hint: 'See t3dc inspect.' });
     const { readFile } = await import('node:fs/promises');
-    const { compare, comparisonLines, ceilingLines, caseLines, remarks, benchPage } = await import(
-      '../bench-report.ts'
-    );
+    const { compare, comparisonLines, ceilingLines, caseLines, benchPage } = await import('../bench-report.ts');
+    const { remarks } = await import('../../bench/schema.ts');
     // Read before anything is measured: a wrong name should not cost minutes.
     const before =
       values.compare === undefined ? null : (JSON.parse(await readFile(values.compare, 'utf8')) as BenchResult);
