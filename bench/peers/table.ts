@@ -37,10 +37,11 @@ function section(runs: readonly PeersResult[]): string {
   const title = [machine.processor, `${machine.cores} cores`, ...(machine.gpu ? [machine.gpu] : [])].join(', ');
   const named = PEERS.flatMap((name) => {
     const p = programs.get(name);
-    return p ? [`${name}: ${[p.version, p.device].filter(Boolean).join(', ')}`] : [];
+    return p ? [`- ${name}: ${[p.version, p.device].filter(Boolean).join(', ')}`] : [];
   });
   return [
-    `**${title}; ${threads} ${threads === 1 ? 'thread' : 'threads'}${pinned}.** ${dates.join(', ')}, Node ${machine.node}. ${named.join('; ')}.`,
+    `**${title}; ${threads} ${threads === 1 ? 'thread' : 'threads'}${pinned}.** ${dates.join(', ')}, ${machine.system}, Node ${machine.node}.`,
+    named.join('\n'),
     ...KINDS.flatMap((kind) => {
       const list = cases.filter((c) => c.kind === kind);
       return list.length ? [times(TITLES[kind], list), ratios(list), remarks(list)] : [];

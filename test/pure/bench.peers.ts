@@ -148,7 +148,7 @@ test('the table: times, rates, ratios on the same kind of device, what is not th
     fake('pytorch cuda', calls, { absent: 'PyTorch finds no CUDA device' }),
   ];
   const text = peersMarkdown([result([await measureCase(conv(3, 60_000), peers, 9e8)])]);
-  assert.match(text, /Some CPU, 2 cores; 2 threads, pinned.*pytorch cpu: PyTorch 2, AVX2/);
+  assert.match(text, /Some CPU, 2 cores; 2 threads, pinned.*\n\n- pytorch cpu: PyTorch 2, AVX2\n/);
   assert.match(text, /\| t3dc wasm \| 600 ms, 1\.5 \|\n\| pytorch cpu \| 900 ms, 1\.0 \|/);
   assert.match(text, /\| pytorch cpu ÷ t3dc wasm \|[\s\S]*\| 1\.50 \|/);
   assert.match(text, /Largest relative L2 difference from pytorch cpu: 0\.0e\+0 \(t3dc wasm; bound 1e-5\)/);
