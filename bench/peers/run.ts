@@ -9,7 +9,7 @@
 // into docs/performance.md (--write). The exit status is 1 where two programs disagree about a result.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, release, type as systemName, totalmem } from 'node:os';
+import { cpus, type as systemName, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import v8 from 'node:v8';
@@ -121,7 +121,7 @@ async function run(threads: number, pinned: boolean): Promise<PeersResult> {
       processor: cpus()[0]?.model ?? 'unknown',
       cores: cpus().length,
       memoryGiB: Math.round(totalmem() / 2 ** 30),
-      system: `${systemName()} ${release()}`,
+      system: systemName(),
       node: process.versions.node,
       gpu: nvidia(),
     },
