@@ -1,14 +1,24 @@
 // Whole entries of an artifact: calls and training steps by the clock, and their kernels by kind.
 import type { OpTime, Session } from '../runtime/index.ts';
 import type { Manifest } from '../runtime/manifest.ts';
-import { type CaseResult, type Ceiling, percentiles, rate } from './schema.ts';
+import { HostTime } from './host-time.ts';
+import { type CaseResult, type Ceiling, type Percentiles, percentiles, rate } from './schema.ts';
 
 export interface EntryOptions {
   readonly ceilings: readonly Ceiling[];
   /** Calls and steps of each kind. */
   readonly runs: number;
+  /** The GPU that the session runs on, where it is one: the host's time is measured too. */
+  readonly device?: GPUDevice;
   readonly signal?: AbortSignal;
   readonly onRun?: (what: string, done: number, total: number) => void;
+}
+
+interface Times {
+  readonly ms: Percentiles;
+  readonly runs: number;
+  /** Median of the host's milliseconds. */
+  readonly host: number | null;
 }
 
 type Port = Manifest['entries'][string]['inputs'][number];
@@ -20,50 +30,63 @@ export async function measureEntry(session: Session, name: string, o: EntryOptio
   const trains = entry.training !== null;
   const total = (trains ? 2 : 1) * (o.runs + 1);
   let done = 0;
-  const run = async (what: string, work: () => Promise<unknown>): Promise<number[]> => {
+  const host = o.device ? new HostTime(o.device) : null;
+  const run = async (what: string, work: () => Promise<unknown>): Promise<Times> => {
     const times: number[] = [];
+    const ofHost: number[] = [];
     // The first compiles and warms up.
     for (let i = 0; i <= o.runs; i++) {
       o.signal?.throwIfAborted();
+      host?.take();
       const since = performance.now();
       await work();
       if (i > 0) times.push(performance.now() - since);
+      if (i > 0 && host) ofHost.push(host.take());
       o.onRun?.(what, ++done, total);
     }
-    return times;
+    return { ms: percentiles(times), runs: times.length, host: host ? percentiles(ofHost).p50 : null };
   };
-  const out: CaseResult[] = [];
-  const forward = await run('forward', () => session.entries[name]!(inputs));
-  const profile = await session.profile(name);
-  out.push(row(name, 'forward', 'whole call', forward, profile, o), ...byKind(session, name, 'forward', profile, o));
-  if (!trains) return out;
-  const train = await run('train', async () => {
-    for await (const step of session.train(name, [inputs], { onNonFinite: 'continue' })) void step;
-  });
-  const back = await session.profile(name, { mode: 'grad' });
-  out.push(row(name, 'train', 'whole step', train, back, o), ...byKind(session, name, 'train', back, o));
-  return out;
+  try {
+    return await measure();
+  } finally {
+    host?.stop();
+  }
+
+  async function measure(): Promise<CaseResult[]> {
+    const out: CaseResult[] = [];
+    const forward = await run('forward', () => session.entries[name]!(inputs));
+    const profile = await session.profile(name);
+    out.push(row(name, 'forward', 'whole call', forward, profile, o), ...byKind(session, name, 'forward', profile, o));
+    if (!trains) return out;
+    const train = await run('train', async () => {
+      for await (const step of session.train(name, [inputs], { onNonFinite: 'continue' })) void step;
+    });
+    const back = await session.profile(name, { mode: 'grad' });
+    out.push(row(name, 'train', 'whole step', train, back, o), ...byKind(session, name, 'train', back, o));
+    return out;
+  }
 
   function row(
     entryName: string,
     pass: 'forward' | 'train',
     shape: string,
-    times: readonly number[],
+    { ms, runs, host: hostMs }: Times,
     ops: readonly OpTime[],
     { ceilings }: EntryOptions,
   ): CaseResult {
     const flops = pass === 'forward' ? entry.flops.forward : entry.flops.grad;
     const { bytes } = work(session.manifest, ops);
-    const ms = percentiles(times);
+    const ofHost = hostMs === null ? '' : `, host ${hostMs.toPrecision(2)} ms`;
     return {
       id: `${entryName}.${pass} ${shape}`,
       op: entryName,
       pass,
       shape,
       dtype: dtypeOf(session),
-      schedule: `${ops.length} kernels`,
+      schedule: `${ops.length} kernels${ofHost}`,
       ms,
-      runs: times.length,
+      ...(hostMs === null ? {} : { hostMs }),
+      runs,
       flops,
       bytes,
       ...rate(ceilings, { flops, bytes }, ms.p50),

@@ -17,6 +17,8 @@ export interface CaseResult {
   /** Kernels that ran, with the variant where a target has several. */
   readonly schedule: string;
   readonly ms: Percentiles;
+  /** Whole calls on WebGPU: what the host spends on encoding and submitting one, median. */
+  readonly hostMs?: number;
   readonly runs: number;
   readonly flops: number;
   readonly bytes: number;
@@ -87,3 +89,18 @@ export function rate(
   const ceiling = roof(ceilings, intensity, schedule);
   return { gflops, gbps, intensity, ceiling, percent: (100 * (ceiling.by === 'copy' ? gbps : gflops)) / ceiling.rate };
 }
+
+/** What the bound is called in tables. */
+export const CEILINGS = { compute: 'FMA', matrix: 'matrix', copy: 'copy' } as const;
+
+/** Above this share of a ceiling either the ceiling or the count of work is wrong. */
+const IMPOSSIBLE = 105;
+
+/** What a reader should doubt. */
+export const remarks = (cases: readonly CaseResult[]): string[] =>
+  cases
+    .filter((c) => c.percent > IMPOSSIBLE)
+    .map(
+      (c) =>
+        `${c.id}: ${c.percent.toFixed(0)} % of the ${CEILINGS[c.ceiling.by]} ceiling. More than all there is: its data fit a cache, or the ceiling was measured while the machine was busy.`,
+    );

@@ -1,13 +1,8 @@
 // What a bench found, as lines for a terminal and as a page.
-import type { BenchResult, CaseResult } from '../bench/schema.ts';
+import { type BenchResult, type CaseResult, CEILINGS, remarks } from '../bench/schema.ts';
 import { STYLE, table, xml } from './page.ts';
 import { rooflinePicture } from './roofline-picture.ts';
 import { columns, showFlops, showTime } from './units.ts';
-
-/** Above this share of a ceiling either the ceiling or the count of work is wrong. */
-const IMPOSSIBLE = 105;
-
-const CEILINGS = { compute: 'FMA', matrix: 'matrix', copy: 'copy' } as const;
 
 const figure = (v: number): string => (v === 0 ? '–' : v >= 100 ? v.toFixed(0) : v >= 1 ? v.toFixed(1) : v.toFixed(3));
 
@@ -36,15 +31,6 @@ function cells(c: CaseResult): string[] {
 }
 
 export const caseLines = (cases: readonly CaseResult[]): string[] => columns([HEAD, ...cases.map(cells)], '.rrrrrrrr.');
-
-/** What a reader should doubt. */
-export const remarks = (cases: readonly CaseResult[]): string[] =>
-  cases
-    .filter((c) => c.percent > IMPOSSIBLE)
-    .map(
-      (c) =>
-        `${c.id}: ${c.percent.toFixed(0)} % of the ${CEILINGS[c.ceiling.by]} ceiling. More than all there is: its data fit a cache, or the ceiling was measured while the machine was busy.`,
-    );
 
 export interface Comparison {
   readonly id: string;

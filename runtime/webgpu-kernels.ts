@@ -37,7 +37,7 @@ interface Compiled {
 
 /** Whether a device can run a variant, by what the variant says that it needs; one that is for some adapters, by the adapter's key. */
 export function fits(
-  v: KernelInfo['variants'][number],
+  v: Omit<KernelInfo['variants'][number], 'id' | 'file' | 'constants'>,
   { features, limits }: Pick<GPUDevice, 'features' | 'limits'>,
   adapter: GPUAdapterInfo | null,
   key = '',

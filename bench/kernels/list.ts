@@ -1,4 +1,5 @@
-// The cases that `t3dc bench` runs: shapes that T3D's presets contain, and a general sweep.
+// The cases that `t3dc bench` runs: shapes that T3D's presets contain, and a general sweep. And the same builders over small and
+// odd shapes, which the tests hold to float64: what is timed is what is proven.
 import {
   adamW,
   attention,
@@ -61,4 +62,32 @@ export const CASES: readonly BenchCase[] = [
   adamW(1 << 24),
   reduce('channels', 48, 96),
   reduce('all', 48, 96),
+];
+
+/** Every builder above: sizes that no tile divides, one channel, strides, sums that are split. */
+export const SMALL: readonly BenchCase[] = [
+  matmul(13, 17, 19),
+  matmul(65, 48, 33),
+  ...(['forward', 'data', 'weight'] as const).flatMap((pass) => [
+    conv3d(pass, { ci: 5, co: 7, k: 3, size: 6 }),
+    conv3d(pass, { ci: 16, co: 17, k: 3, size: 9 }),
+    conv3d(pass, { ci: 3, co: 5, k: 3, stride: 2, size: 7 }),
+    conv3d(pass, { ci: 6, co: 14, k: 1, size: 5 }),
+    ...(pass === 'data' ? [] : [conv3d(pass, { ci: 1, co: 6, k: 3, size: 7 })]),
+  ]),
+  conv3d('weight', { ci: 2, co: 3, k: 3, size: 21 }),
+  conv3d('forward', { ci: 1, co: 8, k: 2, stride: 2, size: 6 }),
+  convTranspose3d(6, 5, 3),
+  ...(['forward', 'backward'] as const).flatMap((pass) => [
+    attention(pass, 2, 3, 27, 8),
+    attention(pass, 3, 1, 10, 6),
+    norm(pass, 5, 7),
+    norm(pass, 3, 21),
+  ]),
+  elementwise('copy', 5, 7),
+  elementwise('add', 5, 7),
+  elementwise('gelu', 5, 7),
+  adamW(2048),
+  reduce('channels', 5, 21),
+  reduce('all', 5, 21),
 ];

@@ -54,7 +54,7 @@ export async function measureCases(cases: readonly BenchCase[], o: MeasureOption
 
 const targetOf = (o: OpenOptions): 'webgpu' | 'wasm' => (o.device === 'wasm' ? 'wasm' : 'webgpu');
 
-/** A model with an entry per case. */
+/** Cases as the entries case0, case1, … of one model. */
 export const modelOf = (cases: readonly BenchCase[]) =>
   t.model({
     name: 'bench',
@@ -71,19 +71,11 @@ async function measureCase(
   entry: string,
   o: MeasureOptions,
 ): Promise<CaseResult> {
-  const inputs = Object.fromEntries(
-    Object.entries(c.inputs).map(([name, s], n) => [
-      name,
-      noise(
-        Object.values(s.axes).reduce((p, a) => p * a, 1),
-        n + 1,
-      ),
-    ]),
-  );
+  const inputs = inputsOf(c);
   // The first call compiles; profiles repeat it on the same inputs.
   const outputs = await session.entries[entry]!(inputs);
   const program = compiled(spec, entry);
-  const maxError = o.check ? worst(sampleOutputs(program, inputs), outputs) : null;
+  const maxError = o.check ? largestError(sampleOutputs(program, inputs), outputs) : null;
   await session.profile(entry);
   const times: number[] = [];
   const started = performance.now();
@@ -120,12 +112,26 @@ function scheduleOf(kinds: readonly string[], ops: readonly { variant?: string }
   return `${kinds.join(' + ')}${variants.length ? ` (${variants.join(', ')})` : ''}`;
 }
 
-function compiled(spec: ReturnType<typeof modelOf>, entry: string) {
+/** An entry's kernels, as they were before the build decided what to compute again. */
+export function compiled(spec: ReturnType<typeof modelOf>, entry: string) {
   const model = trace(spec, {}, [entry]);
   return compileEntry(model, model.entries[0]!).forward;
 }
 
-function worst(
+/** What each case is given: noise, always the same. */
+export const inputsOf = (c: BenchCase): Record<string, Float32Array> =>
+  Object.fromEntries(
+    Object.entries(c.inputs).map(([name, s], n) => [
+      name,
+      noise(
+        Object.values(s.axes).reduce((p, a) => p * a, 1),
+        n + 1,
+      ),
+    ]),
+  );
+
+/** Largest |found - expected| over the samples, in units of the largest |expected| of that output. */
+export function largestError(
   samples: ReturnType<typeof sampleOutputs>,
   outputs: Readonly<Record<string, ArrayLike<number>>>,
 ): number {

@@ -5,6 +5,7 @@ import type { Kernel } from '../../kernels/ir.ts';
 
 /** Terms that one case's reference may add up. */
 const WORK = 4e6;
+/** Elements of one output. */
 const MOST_SAMPLES = 64;
 
 export interface Sample {
@@ -13,14 +14,18 @@ export interface Sample {
   readonly value: number;
 }
 
-/** Elements of every output, spread over it, as many as `WORK` allows. */
-export function sampleOutputs(program: Program, inputs: Readonly<Record<string, ArrayLike<number>>>): Sample[] {
+/** Elements of every output, spread over it, as many as `WORK` allows, at most `most`. */
+export function sampleOutputs(
+  program: Program,
+  inputs: Readonly<Record<string, ArrayLike<number>>>,
+  most = MOST_SAMPLES,
+): Sample[] {
   const lazy = new Lazy(program, inputs);
   const samples: Sample[] = [];
   const outputs = program.tensors.filter((t) => t.home.kind === 'port' && t.home.name.startsWith('out:'));
   for (const t of outputs) {
     const n = t.type.axes.reduce((p, a) => p * a.size, 1);
-    for (let k = 0; k < Math.min(MOST_SAMPLES, n) && lazy.reads < WORK / outputs.length; k++) {
+    for (let k = 0; k < Math.min(most, n) && lazy.reads < WORK / outputs.length; k++) {
       // Multiples of the golden ratio are spread evenly, corners and edges among them.
       const at = k === 0 ? 0 : k === 1 ? n - 1 : Math.floor(((k * 0.6180339887498949) % 1) * n);
       samples.push({ output: (t.home as { name: string }).name.slice(4), at, value: lazy.element(t.id, at) });

@@ -6,6 +6,7 @@ import type { TunedKernel } from '../../compiler/tuning.ts';
 import type { WgslKernel, WgslVariant } from '../../kernels/targets.ts';
 import { alternatives, emitWgsl } from '../../kernels/wgsl/index.ts';
 import { T3dcError } from '../../runtime/index.ts';
+import { fits } from '../../runtime/webgpu-kernels.ts';
 import { KernelDispatch, type Runnable, type TuneDevice } from './dispatch.ts';
 import type { TuningJob } from './kernels.ts';
 
@@ -39,7 +40,7 @@ export async function tuneKernel(
   const emit = o.emit ?? emitWgsl;
   const others = o.alternatives ?? alternatives;
   const own = emit(kernel, OPTIONS);
-  const fitting = own.variants.filter((v) => fits(gpu.device, v));
+  const fitting = own.variants.filter((v) => fits(v.requires, gpu.device, gpu.device.adapterInfo));
   if (fitting.length === 0) return { failed: 'no variant runs on this device' };
   const long = LONG_ENOUGH_MS[gpu.software ? 'software' : 'hardware'];
   let dispatch = new KernelDispatch(gpu, kernel, own);
@@ -89,7 +90,7 @@ export async function tuneKernel(
     for (const id of wanted) {
       const found: WgslKernel = emit(kernel, { ...OPTIONS, schedules: [id] });
       const variant = found.scheduled?.find((v) => v.id === id);
-      if (variant && fits(gpu.device, variant)) await consider(variant);
+      if (variant && fits(variant.requires, gpu.device, gpu.device.adapterInfo)) await consider(variant);
     }
 
     const racing = [...alive].filter(([id, c]) => id === heuristic || c.first < HOPELESS * fastest());
@@ -132,16 +133,6 @@ interface Candidate {
 const OPTIONS = { readOnly: new Set<number>(), maxFold: 65535 };
 
 /** As the runtime decides (runtime/webgpu-kernels.ts). */
-function fits(device: GPUDevice, v: WgslVariant): boolean {
-  const { features, subgroupSize, workgroupStorage = 0, invocations = 0 } = v.requires;
-  const { limits } = device;
-  if (!features.every((f) => device.features.has(f))) return false;
-  if (workgroupStorage > limits.maxComputeWorkgroupStorageSize) return false;
-  if (invocations > limits.maxComputeInvocationsPerWorkgroup) return false;
-  const info = device.adapterInfo as { subgroupMinSize?: number; subgroupMaxSize?: number } | undefined;
-  return !subgroupSize || (info?.subgroupMinSize === subgroupSize && info.subgroupMaxSize === subgroupSize);
-}
-
 /** The first of each list, then the second of each. */
 function inTurns(lists: readonly (readonly string[])[]): string[] {
   const longest = Math.max(0, ...lists.map((l) => l.length));

@@ -64,9 +64,8 @@ export const bench = command({
     if (ARTIFACT !== undefined && ENTRY === undefined)
       throw new UsageError('missing-argument', 'bench needs ENTRY beside ARTIFACT', { hint: 'See t3dc inspect.' });
     const { readFile } = await import('node:fs/promises');
-    const { compare, comparisonLines, ceilingLines, caseLines, remarks, benchPage } = await import(
-      '../bench-report.ts'
-    );
+    const { compare, comparisonLines, ceilingLines, caseLines, benchPage } = await import('../bench-report.ts');
+    const { remarks } = await import('../../bench/schema.ts');
     // Read before anything is measured: a wrong name should not cost minutes.
     const before =
       values.compare === undefined ? null : (JSON.parse(await readFile(values.compare, 'utf8')) as BenchResult);
@@ -132,6 +131,7 @@ export const bench = command({
           const results = await measureEntry(session, ENTRY!, {
             ceilings,
             runs: values.runs,
+            ...(gpu ? { device: gpu.device } : {}),
             signal,
             onRun: (what, done, total) => {
               bar ??= out.progress('bench', total);
