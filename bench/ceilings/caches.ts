@@ -93,11 +93,12 @@ export function levels(sets: readonly WorkingSet[]): Level[] {
     let end = i + 1;
     while (end < sets.length && sets[end]!.latency < STEP * first.latency) end++;
     const held = sets.slice(i, end);
-    out.push({
-      bytes: held.at(-1)!.bytes,
-      latency: held[held.length >> 1]!.latency,
-      rate: held[held.length >> 1]!.rate,
-    });
+    const { latency, rate } = held[held.length >> 1]!;
+    const bytes = held.at(-1)!.bytes;
+    const before = out.at(-1);
+    // A rise in small steps is one level.
+    if (before && latency < STEP * before.latency) out[out.length - 1] = { ...before, bytes };
+    else out.push({ bytes, latency, rate });
     // What lies between two levels is answered by both.
     i = end;
     while (i + 1 < sets.length && sets[i + 1]!.latency > SETTLED * sets[i]!.latency) i++;
