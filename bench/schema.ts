@@ -37,8 +37,8 @@ export interface CaseResult {
 
 export interface Ceiling {
   readonly name: string;
-  /** GFLOP/s, GB/s or µs. */
-  readonly unit: 'GFLOP/s' | 'GB/s' | 'µs';
+  /** Of a cache: what it holds. */
+  readonly unit: 'GFLOP/s' | 'GB/s' | 'µs' | 'KiB';
   readonly value: number;
   /** What was run, and which of the probes was best. */
   readonly how: string;

@@ -1,7 +1,9 @@
 // WebAssembly: one function per distinct kernel source, the switch over them, and the program's table.
 import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { emitWasm, libraryImports, librarySources } from '../kernels/wasm/index.ts';
+import type { Buf } from '../kernels/ir.ts';
+import type { WasmKernel } from '../kernels/targets.ts';
+import { emitGradients, emitWasm, gradientsAt, libraryImports, librarySources } from '../kernels/wasm/index.ts';
 import { FORMAT, OP_DISPATCH, OP_KERNEL, type Place, UNIT } from '../runtime/manifest.ts';
 import { alignUp, importedPages, type ProgramExports, programImports } from '../runtime/program.ts';
 import type { Program, ProgramTensor } from './program.ts';
@@ -16,24 +18,38 @@ export class WasmEmitter {
   program(program: Program, place: (t: ProgramTensor) => Place): number[] {
     const tensors = new Map(program.tensors.map((t) => [t.id, t]));
     const words: number[] = [program.kernels.length];
-    for (const k of program.kernels) {
-      const w = emitWasm(k);
+    const places = (bufs: readonly Buf[]): Place[] => bufs.map((b) => place(tensors.get(b.tensor)!));
+    const op = (name: string, w: WasmKernel, bufs: readonly Buf[]): void => {
       this.scratch = Math.max(this.scratch, w.scratch);
-      let f = this.byCode.get(w.code);
-      if (f === undefined) {
-        f = this.functions.length;
-        this.byCode.set(w.code, f);
-        this.functions.push(k.kind === 'contract' ? `${k.pattern} ${k.name}` : `${k.kind} ${k.name}`);
-        this.code.push(w.code.replaceAll('NAME', `k${f}`));
-      }
-      words.push(OP_KERNEL, f, k.bufs.length, w.params.length);
-      for (const b of k.bufs) {
-        const p = place(tensors.get(b.tensor)!);
-        words.push(p.arena, p.offset);
-      }
+      words.push(OP_KERNEL, this.register(name, w.code), bufs.length, w.params.length);
+      for (const p of places(bufs)) words.push(p.arena, p.offset);
       words.push(...w.params.map((x) => x >>> 0));
+    };
+    for (let i = 0; i < program.kernels.length; i++) {
+      const k = program.kernels[i]!;
+      const name = k.kind === 'contract' ? `${k.pattern} ${k.name}` : `${k.kind} ${k.name}`;
+      const together = gradientsAt(program.kernels, i);
+      if (!together || together.kernels.length === 1 || !disjoint(places(together.bufs))) {
+        op(name, emitWasm(k), k.bufs);
+        continue;
+      }
+      op(name, emitGradients(together), together.bufs);
+      // The others keep their place in the list, so that labels and times match.
+      for (const n of together.kernels.slice(1)) op(`${n.kind} in one pass`, DONE, []);
+      i += together.kernels.length - 1;
     }
     return words;
+  }
+
+  /** The number of the function with this code. */
+  private register(name: string, code: string): number {
+    const known = this.byCode.get(code);
+    if (known !== undefined) return known;
+    const f = this.functions.length;
+    this.byCode.set(code, f);
+    this.functions.push(name);
+    this.code.push(code.replaceAll('NAME', `k${f}`));
+    return f;
   }
 
   /** `program.ts`: the kernels, their switch and the table. */
@@ -53,6 +69,17 @@ export const TABLE: usize = memory.data(${4 * table.length});
 unpack(memory.data<u32>([${leb128(table).join(',')}]), TABLE, ${table.length});
 `;
   }
+}
+
+/** A kernel whose work another has done. */
+const DONE: WasmKernel = { code: 'function NAME(p: usize, t: u32, nt: u32): void {}', params: [], scratch: 0 };
+
+/** Whether no two of these share a byte. */
+function disjoint(places: readonly Place[]): boolean {
+  const end = (p: Place): number => p.offset + Math.ceil(p.bytes / UNIT);
+  return places.every((p, i) =>
+    places.slice(i + 1).every((q) => p.arena !== q.arena || end(p) <= q.offset || end(q) <= p.offset),
+  );
 }
 
 /** Words as LEB128 bytes (runtime/scheduler/unpack.ts), four to a word. */

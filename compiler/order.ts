@@ -1,6 +1,7 @@
 // Order: kernels in the sequence that keeps the fewest bytes alive. The graph's own order puts every weight gradient at the
 // end, and with it everything that weight gradients read.
 import { byteLength } from '../dsl/types.ts';
+import type { Kernel } from '../kernels/ir.ts';
 import { peakOf } from './lifetimes.ts';
 import { type Program, readsOf, writesOf } from './program.ts';
 
@@ -40,16 +41,25 @@ function greedyOrder(program: Program): number[] {
         best = i;
       }
     }
-    ready.delete(best);
-    out.push(best);
-    for (const t of touches[best]!) {
-      alive.add(t);
-      left.set(t, left.get(t)! - 1);
-      if (left.get(t) === 0) alive.delete(t);
+    for (const next of [best, ...siblings(kernels, best, ready)]) {
+      ready.delete(next);
+      out.push(next);
+      for (const t of touches[next]!) {
+        alive.add(t);
+        left.set(t, left.get(t)! - 1);
+        if (left.get(t) === 0) alive.delete(t);
+      }
+      for (const j of after[next]!) if (--waiting[j]! === 0) ready.add(j);
     }
-    for (const j of after[best]!) if (--waiting[j]! === 0) ready.add(j);
   }
   return out;
+}
+
+/** The other gradients of the same attention: wasm computes those that stand together in one pass. */
+function siblings(kernels: readonly Kernel[], of: number, ready: ReadonlySet<number>): number[] {
+  const reads = (i: number): string => readsOf(kernels[i]!).join();
+  if (kernels[of]!.kind !== 'attentionGrad') return [];
+  return [...ready].filter((i) => i !== of && kernels[i]!.kind === 'attentionGrad' && reads(i) === reads(of));
 }
 
 /** Who must run before whom: readers after the writer before them, writers after the readers before them. */

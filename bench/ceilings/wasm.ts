@@ -1,9 +1,10 @@
-// What this machine's WebAssembly reaches: SIMD multiply-adds and copying, on all threads at once.
+// What this machine's WebAssembly reaches: SIMD multiply-adds and copying, on all threads at once, and its caches on one.
 //
 // As CubeCL's probes: independent chains, primed buffers, warmed up until the time stops falling; of several probes the best.
 import { Worker } from 'node:worker_threads';
 import { compileAssembly } from '../../kernels/wasm/compile.ts';
 import type { Ceiling } from '../schema.ts';
+import { CACHE_SOURCE, cacheCeilings, workingSets } from './caches.ts';
 import { plateau } from './plateau.ts';
 
 /** Accumulators of the probes, v128 each. A chain of n hides a latency of n instructions; V8 spills past 16 registers. */
@@ -36,7 +37,8 @@ export function copy(to: usize, from: usize, bytes: usize): void {
     const a = v128.load(from), b = v128.load(from, 16), c = v128.load(from, 32), d = v128.load(from, 48);
     v128.store(to, a); v128.store(to, b, 16); v128.store(to, c, 32); v128.store(to, d, 48);
   }
-}`;
+}
+${CACHE_SOURCE}`;
 }
 
 /** One thread: waits at a barrier before each of the jobs, which all threads do at once. */
@@ -46,9 +48,9 @@ const { module, memory, index, sync } = workerData;
 const instance = new WebAssembly.Instance(module, { env: { memory, abort() { throw new Error('abort'); } } });
 const f = instance.exports;
 const flag = new Int32Array(sync);
-parentPort.on('message', ({ name, args, generation, threads }) => {
+parentPort.on('message', ({ name, args, arrivals }) => {
   Atomics.add(flag, 0, 1);
-  while (Atomics.load(flag, 0) < threads * generation);
+  while (Atomics.load(flag, 0) < arrivals);
   const since = performance.now();
   f[name](...args[index]);
   parentPort.postMessage(performance.now() - since);
@@ -71,23 +73,24 @@ export async function wasmCeilings({ threads, relaxed }: WasmCeilings): Promise<
     { length: threads },
     (_, index) => new Worker(WORKER, { eval: true, execArgv: [], workerData: { module, memory, index, sync } }),
   );
-  let generation = 0;
-  /** The slowest thread's milliseconds. */
-  const together = async (name: string, args: readonly (readonly number[])[]): Promise<number> => {
-    generation++;
+  let arrivals = 0;
+  /** A function called on these threads at once, each with its arguments: the slowest one's milliseconds. */
+  const call = async (on: readonly Worker[], name: string, args: readonly (readonly number[])[]): Promise<number> => {
+    arrivals += on.length;
     const times = await Promise.all(
-      workers.map(
+      on.map(
         (w) =>
           new Promise<number>((resolve, reject) => {
             w.removeAllListeners();
             w.once('message', resolve);
             w.once('error', reject);
-            w.postMessage({ name, args, generation, threads });
+            w.postMessage({ name, args, arrivals });
           }),
       ),
     );
     return Math.max(...times);
   };
+  const together = (name: string, args: readonly (readonly number[])[]): Promise<number> => call(workers, name, args);
   try {
     let best = { rate: 0, how: '' };
     for (const n of CHAINS) {
@@ -108,6 +111,11 @@ export async function wasmCeilings({ threads, relaxed }: WasmCeilings): Promise<
         workers.map((_, i) => at(i)),
       ),
     );
+    const sets = await workingSets({
+      memory,
+      base: BASE,
+      run: (name, args) => plateau(() => call(workers.slice(0, 1), name, [args])),
+    });
     const on = `${threads} thread${threads === 1 ? '' : 's'}`;
     return [
       { name: 'f32 FMA', unit: 'GFLOP/s', value: best.rate, how: `${best.how}, ${on}` },
@@ -117,6 +125,7 @@ export async function wasmCeilings({ threads, relaxed }: WasmCeilings): Promise<
         value: (threads * 2 * COPY_BYTES) / ms / 1e6,
         how: `load and store of 256 MiB, read and written bytes, ${on}`,
       },
+      ...cacheCeilings(sets),
     ];
   } finally {
     await Promise.all(workers.map((w) => w.terminate()));

@@ -1,12 +1,12 @@
 // Window attention and its gradients, one (window, head) at a time: operands are copied into scratch, products go through
-// gemm's tile, scores never leave a block of 64 query rows.
+// gemm's tile, scores never leave a block of a few dozen query rows.
 //
 // `fetch` is the emitted function that copies one operand of window g and head h to dst (or points at it) and returns its
 // address; 0 where the kernel has no such operand.
-import { exp1, expNear4, log1 } from './functions';
+import { log1 } from './functions';
 import { chain, packPanel, pieces, putTap, tile } from './gemm';
-import { maxF32 } from './scalar';
 import { gradQuad, scoreQuad } from './scores';
+import { addRow, expRow, maxRow, scaleRow } from './softmax';
 
 type Fetch = (p: usize, which: i32, dst: usize, g: i32, h: i32) => usize;
 
@@ -18,30 +18,34 @@ const E = 4;
 const SCALE = 5; // f32
 const MASK = 6; // f32
 const PARTS = 7;
-const SCRATCH = 8; // bytes per thread; then the places of:
-const TAPS = 9;
-const Q = 10; // [n e]
-const K = 11; // [m e]
-const V = 12; // [m e]
-const DO = 13; // [n e]
-const ACROSS = 14; // panels of K: columns are keys, steps e
-const ACROSS2 = 15; // the same of V
-const ALONG = 16; // panels of V or K (columns e, steps keys) or of q (columns e, steps queries)
-const ALONG2 = 17; // the same of dO
-const S = 18; // [64 m8]
-const DP = 19; // [64 m8]
-const C = 20; // [rows e8]
-const C2 = 21;
-const BIAS = 22; // [n m]
-const GQ = 23;
-const GK = 24;
-const LSE = 25;
-const DELTA = 26;
+const BLOCK = 8; // query rows
+const SCRATCH = 9; // bytes per thread; then the places of:
+const TAPS = 10;
+const Q = 11; // [n e]
+const K = 12; // [m e]
+const V = 13; // [m e]
+const DO = 14; // [n e]
+const ACROSS = 15; // panels of K: columns are keys, steps e
+const ACROSS2 = 16; // the same of V
+const ALONG = 17; // panels of V (forward) or K (columns e, steps keys)
+const QUERIES = 18; // panels of a block of q (columns e, steps queries)
+const QUERIES2 = 19; // the same of dO
+const S = 20; // [block m8]
+const DP = 21; // [block m8]
+const C = 22; // [block e8]
+const C_K = 23; // [m e8]
+const C_V = 24; // [m e8]
+const BIAS = 25; // [n m]
+const GQ = 26;
+const GK = 27;
+const LSE = 28;
+const DELTA = 29;
 
-const ROWS = 64;
-// Bytes into the place of TAPS, which begins with zeros: the table of a run that begins where it is.
+// Bytes into the place of TAPS, which begins with zeros: a number per row of a block, then the table of a run that begins
+// where it is. As in kernels/wasm/attention.ts.
+const MOST_ROWS = 48;
 const INVERSE = 16;
-const TABLE = 16 + (ROWS << 2);
+const TABLE = 16 + (MOST_ROWS << 2);
 // Operands by number.
 const OF_Q = 0;
 const OF_K = 1;
@@ -128,49 +132,9 @@ function scoreBlock(
   }
 }
 
-/** The greatest of a row. A NaN may be passed over: it comes back through exp. (pmax is one instruction, max six.) */
-function maxRow(s: usize, m: i32): f32 {
-  let x = f32x4.splat(-Infinity);
-  let y = x;
-  let j = 0;
-  for (const end = m - 7; j < end; j += 8) {
-    const o = s + (<usize>j << 2);
-    x = f32x4.pmax(x, v128.load(o));
-    y = f32x4.pmax(y, v128.load(o, 16));
-  }
-  let most = maxF32(f32x4.pmax(x, y));
-  for (; j < m; j++) most = max<f32>(most, load<f32>(s + (<usize>j << 2)));
-  return most;
-}
-
-/** s = exp(s - shift), 0 where that would be denormal (multiplying denormals is many times slower); returns the sum. */
-function expRow(s: usize, m: i32, shift: f32): f32 {
-  const shift4 = f32x4.splat(shift);
-  const least = f32x4.splat(-87);
-  const most = f32x4.splat(88);
-  let sum4 = f32x4.splat(0);
-  let j = 0;
-  for (const end = m - 3; j < end; j += 4) {
-    const o = s + (<usize>j << 2);
-    const x = f32x4.sub(v128.load(o), shift4);
-    const y = v128.andnot(expNear4(f32x4.pmin(f32x4.pmax(x, least), most)), f32x4.lt(x, least));
-    sum4 = f32x4.add(sum4, y);
-    v128.store(o, y);
-  }
-  let sum = f32x4.extract_lane(sum4, 0) + f32x4.extract_lane(sum4, 1) + (f32x4.extract_lane(sum4, 2) + f32x4.extract_lane(sum4, 3));
-  for (; j < m; j++) {
-    const o = s + (<usize>j << 2);
-    const x = load<f32>(o) - shift;
-    const y = x < -87 ? <f32>0 : exp1(min<f32>(x, 88));
-    sum += y;
-    store<f32>(o, y);
-  }
-  return sum;
-}
-
 /** Gradients of the block's scores, into d, from their probabilities in s. */
 function gradBlock(
-  dO: usize, i0: i32, rows: i32, values: usize, panels: i32, e: i32, d: usize, s: usize, ld: usize, delta: usize, factor: f32,
+  dO: usize, i0: i32, rows: i32, values: usize, panels: i32, e: i32, d: usize, s: usize, ld: usize, delta: usize,
 ): void {
   const row = <usize>e << 2;
   const last = i0 + rows - 1;
@@ -178,35 +142,22 @@ function gradBlock(
     const i1 = min(i + 1, last), i2 = min(i + 2, last), i3 = min(i + 3, last);
     gradQuad(
       dO + <usize>i * row, dO + <usize>i1 * row, dO + <usize>i2 * row, dO + <usize>i3 * row, values, panels, e, d, s, ld,
-      f32At(delta, i), f32At(delta, i1), f32At(delta, i2), f32At(delta, i3), factor,
+      f32At(delta, i), f32At(delta, i1), f32At(delta, i2), f32At(delta, i3),
     );
     d += ld << 2;
     s += ld << 2;
   }
 }
 
-/** y += x */
-function addRow(y: usize, x: usize, n: i32): void {
-  let i = 0;
-  for (const end = n - 3; i < end; i += 4) {
-    const o = <usize>i << 2;
-    v128.store(y + o, f32x4.add(v128.load(y + o), v128.load(x + o)));
-  }
-  for (; i < n; i++) {
-    const o = <usize>i << 2;
-    store<f32>(y + o, load<f32>(y + o) + load<f32>(x + o));
-  }
-}
-
 /** o [g n h e], lse [g h n]. */
 export function attentionForward(d: usize, p: usize, scratch: usize, t: u32, nt: u32, fetch: Fetch, o: usize, lse: usize): void {
   const base = scratch + <usize>t * word(d, SCRATCH);
-  const g = word(d, G), h = word(d, H), n = word(d, N), m = word(d, M), e = word(d, E);
+  const g = word(d, G), h = word(d, H), n = word(d, N), m = word(d, M), e = word(d, E), block = word(d, BLOCK);
   const scale = load<f32>(d + (SCALE << 2)), mask = load<f32>(d + (MASK << 2));
   const taps = base + word(d, TAPS), s = base + word(d, S), c = base + word(d, C);
   const across = base + word(d, ACROSS), along = base + word(d, ALONG);
   const mPanels = (m + 7) >> 3, ePanels = (e + 7) >> 3;
-  const ld = <usize>mPanels << 5, ldc = <usize>ePanels << 5, row = <usize>e << 2;
+  const ld = <usize>mPanels << 5, ldc = <usize>ePanels << 5;
   const inverse = taps + INVERSE; // 1 / sum of each row of the block
   store<u64>(taps, 0);
   let head = -1;
@@ -222,8 +173,8 @@ export function attentionForward(d: usize, p: usize, scratch: usize, t: u32, nt:
     const q = fetch(p, OF_Q, base + word(d, Q), ig, ih);
     packAcross(across, fetch(p, OF_K, base + word(d, K), ig, ih), m, e, taps);
     packAlong(along, fetch(p, OF_V, base + word(d, V), ig, ih), m, e, taps);
-    for (let i0 = 0; i0 < n; i0 += ROWS) {
-      const rows = min(ROWS, n - i0);
+    for (let i0 = 0; i0 < n; i0 += block) {
+      const rows = min(block, n - i0);
       scoreBlock(q, i0, rows, across, m, e, s, ld, scale, bias, gq, gk, mask, taps);
       for (let r = 0; r < rows; r++) {
         const i = i0 + r;
@@ -242,37 +193,23 @@ export function attentionForward(d: usize, p: usize, scratch: usize, t: u32, nt:
   }
 }
 
-/** y = x * factor */
-function scaleRow(y: usize, x: usize, n: i32, factor: f32): void {
-  const factor4 = f32x4.splat(factor);
-  let i = 0;
-  for (const end = n - 3; i < end; i += 4) {
-    const o = <usize>i << 2;
-    v128.store(y + o, f32x4.mul(v128.load(x + o), factor4));
-  }
-  for (; i < n; i++) {
-    const o = <usize>i << 2;
-    store<f32>(y + o, load<f32>(x + o) * factor);
-  }
-}
-
-/** part 0: dq [g n h e] at out. 1: dk, dv [g m h e] at out, out2. 2: dbias [parts h n m] at out. */
+/** Any of dq [g n h e], dk and dv [g m h e] (both or none), dbias [parts h n m]; 0 for what is not wanted. */
 export function attentionBackward(
-  d: usize, p: usize, scratch: usize, t: u32, nt: u32, fetch: Fetch, part: i32, out: usize, out2: usize,
+  d: usize, p: usize, scratch: usize, t: u32, nt: u32, fetch: Fetch, dq: usize, dk: usize, dv: usize, dbias: usize,
 ): void {
   const base = scratch + <usize>t * word(d, SCRATCH);
-  const g = word(d, G), h = word(d, H), n = word(d, N), m = word(d, M), e = word(d, E);
+  const g = word(d, G), h = word(d, H), n = word(d, N), m = word(d, M), e = word(d, E), block = word(d, BLOCK);
   const scale = load<f32>(d + (SCALE << 2)), mask = load<f32>(d + (MASK << 2));
   const taps = base + word(d, TAPS), s = base + word(d, S), dp = base + word(d, DP);
-  const c = base + word(d, C), c2 = base + word(d, C2);
-  const acrossK = base + word(d, ACROSS), acrossV = base + word(d, ACROSS2);
-  const along = base + word(d, ALONG), along2 = base + word(d, ALONG2);
+  const c = base + word(d, C), ck = base + word(d, C_K), cv = base + word(d, C_V);
+  const acrossK = base + word(d, ACROSS), acrossV = base + word(d, ACROSS2), along = base + word(d, ALONG);
+  const queries = base + word(d, QUERIES), queries2 = base + word(d, QUERIES2);
   const mPanels = (m + 7) >> 3, ePanels = (e + 7) >> 3;
   const ld = <usize>mPanels << 5, ldc = <usize>ePanels << 5, row = <usize>e << 2;
   store<u64>(taps, 0);
-  const parts = word(d, PARTS);
-  const perPart = part == 2 ? (g + parts - 1) / parts : 1;
-  const groups = part == 2 ? parts : g;
+  // The bias's gradient sums windows: a part of them, with all else that their scores give, is one unit.
+  const groups = dbias ? word(d, PARTS) : g;
+  const perGroup = (g + groups - 1) / groups;
   let head = -1;
   let bias: usize = 0;
   for (let u = share(groups * h, t, nt), end = share(groups * h, t + 1, nt); u < end; u++) {
@@ -281,9 +218,9 @@ export function attentionBackward(
       head = ih;
       bias = fetch(p, OF_BIAS, base + word(d, BIAS), 0, ih);
     }
-    const target = out + ((<usize>(iu * h + ih) * <usize>(n * m)) << 2);
-    if (part == 2) memory.fill(target, 0, <usize>(n * m) << 2);
-    for (let ig = iu * perPart, last = min(g, (iu + 1) * perPart); ig < last; ig++) {
+    const target = dbias + ((<usize>(iu * h + ih) * <usize>(n * m)) << 2);
+    if (dbias) memory.fill(target, 0, <usize>(n * m) << 2);
+    for (let ig = iu * perGroup, last = min(g, (iu + 1) * perGroup); ig < last; ig++) {
       const gq = fetch(p, OF_GQ, base + word(d, GQ), ig, ih);
       const gk = fetch(p, OF_GK, base + word(d, GK), ig, ih);
       const q = fetch(p, OF_Q, base + word(d, Q), ig, ih);
@@ -293,33 +230,34 @@ export function attentionBackward(
       const delta = fetch(p, OF_DELTA, base + word(d, DELTA), ig, ih);
       packAcross(acrossK, k, m, e, taps);
       packAcross(acrossV, fetch(p, OF_V, base + word(d, V), ig, ih), m, e, taps);
-      if (part == 0) packAlong(along, k, m, e, taps);
-      for (let i0 = 0; i0 < n; i0 += ROWS) {
-        const rows = min(ROWS, n - i0);
+      if (dq) packAlong(along, k, m, e, taps);
+      for (let i0 = 0; i0 < n; i0 += block) {
+        const rows = min(block, n - i0);
         scoreBlock(q, i0, rows, acrossK, m, e, s, ld, scale, bias, gq, gk, mask, taps);
         for (let r = 0; r < rows; r++) expRow(s + <usize>r * ld, m, f32At(lse, i0 + r));
-        gradBlock(dO, i0, rows, acrossV, mPanels, e, dp, s, ld, delta, part == 2 ? 1 : scale);
-        if (part == 2) {
+        gradBlock(dO, i0, rows, acrossV, mPanels, e, dp, s, ld, delta);
+        if (dbias) {
           for (let r = 0; r < rows; r++) addRow(target + (<usize>((i0 + r) * m) << 2), dp + <usize>r * ld, m);
         }
-        if (part == 0) {
+        if (dq) {
           multiply(dp, ld, 4, rows, along, ePanels, m, taps, c, ldc, false);
           for (let r = 0; r < rows; r++) {
-            memory.copy(out + (<usize>(((ig * n + i0 + r) * h + ih) * e) << 2), c + <usize>r * ldc, row);
+            scaleRow(dq + (<usize>(((ig * n + i0 + r) * h + ih) * e) << 2), c + <usize>r * ldc, e, scale);
           }
-        } else if (part == 1) {
+        }
+        if (dk) {
           // Rows are keys, steps the block's queries.
-          packAlong(along, q + <usize>i0 * row, rows, e, taps);
-          packAlong(along2, dO + <usize>i0 * row, rows, e, taps);
-          multiply(dp, 4, ld, m, along, ePanels, rows, taps, c, ldc, i0 > 0);
-          multiply(s, 4, ld, m, along2, ePanels, rows, taps, c2, ldc, i0 > 0);
+          packAlong(queries, q + <usize>i0 * row, rows, e, taps);
+          packAlong(queries2, dO + <usize>i0 * row, rows, e, taps);
+          multiply(dp, 4, ld, m, queries, ePanels, rows, taps, ck, ldc, i0 > 0);
+          multiply(s, 4, ld, m, queries2, ePanels, rows, taps, cv, ldc, i0 > 0);
         }
       }
-      if (part == 1) {
+      if (dk) {
         for (let j = 0; j < m; j++) {
           const at = <usize>(((ig * m + j) * h + ih) * e) << 2;
-          memory.copy(out + at, c + <usize>j * ldc, row);
-          memory.copy(out2 + at, c2 + <usize>j * ldc, row);
+          scaleRow(dk + at, ck + <usize>j * ldc, e, scale);
+          memory.copy(dv + at, cv + <usize>j * ldc, row);
         }
       }
     }

@@ -89,20 +89,19 @@ export function scoreQuad(
   }
 }
 
-/** (x - delta) * p * factor of eight scores. */
+/** (x - delta) * p of eight scores. */
 // @ts-ignore: decorator
-@inline function putGradients(d: usize, p: usize, x: v128, y: v128, delta: f32, factor: v128): void {
+@inline function putGradients(d: usize, p: usize, x: v128, y: v128, delta: f32): void {
   const shift = f32x4.splat(delta);
-  v128.store(d, f32x4.mul(f32x4.mul(f32x4.sub(x, shift), v128.load(p)), factor));
-  v128.store(d, f32x4.mul(f32x4.mul(f32x4.sub(y, shift), v128.load(p, 16)), factor), 16);
+  v128.store(d, f32x4.mul(f32x4.sub(x, shift), v128.load(p)));
+  v128.store(d, f32x4.mul(f32x4.sub(y, shift), v128.load(p, 16)), 16);
 }
 
-/** Gradients of the scores of four queries: (dO · v - delta) * p * factor; rows of d and p are ld apart, padded to 8. */
+/** Gradients of the scores of four queries: (dO · v - delta) * p; rows of d and p are ld apart, padded to 8. */
 export function gradQuad(
   a0: usize, a1: usize, a2: usize, a3: usize, b: usize, panels: i32, e: i32, d: usize, p: usize, ld: usize,
-  d0: f32, d1: f32, d2: f32, d3: f32, factor: f32,
+  d0: f32, d1: f32, d2: f32, d3: f32,
 ): void {
-  const factor4 = f32x4.splat(factor);
   const length = <usize>e << 5;
   for (let j = panels; j > 0; j--) {
     let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
@@ -126,10 +125,10 @@ export function gradQuad(
       b += 32;
       o += 4;
     }
-    putGradients(d, p, c00, c01, d0, factor4);
-    putGradients(d + ld, p + ld, c10, c11, d1, factor4);
-    putGradients(d + 2 * ld, p + 2 * ld, c20, c21, d2, factor4);
-    putGradients(d + 3 * ld, p + 3 * ld, c30, c31, d3, factor4);
+    putGradients(d, p, c00, c01, d0);
+    putGradients(d + ld, p + ld, c10, c11, d1);
+    putGradients(d + 2 * ld, p + 2 * ld, c20, c21, d2);
+    putGradients(d + 3 * ld, p + 3 * ld, c30, c31, d3);
     d += 32;
     p += 32;
   }

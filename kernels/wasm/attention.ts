@@ -2,19 +2,56 @@
 // kernels/assembly/attention.ts.
 import type { Expr } from '../expr.ts';
 import { coefficient } from '../int.ts';
-import type { AttentionGradKernel, AttentionKernel } from '../ir.ts';
+import type { AttentionGradKernel, AttentionKernel, Buf, Kernel } from '../ir.ts';
 import type { WasmKernel } from '../targets.ts';
 import { CHAIN, TAP_BYTES } from './contractPlan.ts';
 import { Emitter, f32Bits } from './emitter.ts';
 import { atZero, printInt } from './ints.ts';
 import { emitRow, storeSink } from './row.ts';
 
-/** Query rows whose scores are held at once; as in kernels/assembly/attention.ts. */
-const ROWS = 64;
-const PARTS = { dq: 0, dkv: 1, dbias: 2 } as const;
+/** Query rows whose scores are held at once, at most: the steps of the products that sum over them, a chain's length. As
+ *  in kernels/assembly/attention.ts. */
+const MOST_ROWS = 48;
+const PARTS = ['dq', 'dkv', 'dbias'] as const;
+
+/** Gradients of one attention that one pass computes: scores and their exponentials are computed once for all of them. */
+export interface Gradients {
+  readonly kernels: readonly AttentionGradKernel[];
+  /** What all of them read, as the first numbers it, then the outputs of each. */
+  readonly bufs: readonly Buf[];
+}
+
+/** The gradients from kernels[at] on that stand together and read the same tensors. */
+export function gradientsAt(kernels: readonly Kernel[], at: number): Gradients | null {
+  const first = kernels[at];
+  if (first?.kind !== 'attentionGrad') return null;
+  const inputs = first.bufs.slice(0, first.bufs.length - first.outs.length);
+  const found: AttentionGradKernel[] = [];
+  for (let i = at; i < kernels.length; i++) {
+    const k = kernels[i]!;
+    if (k.kind !== 'attentionGrad' || found.some((f) => f.part === k.part)) break;
+    const same =
+      k.bufs.length === inputs.length + k.outs.length &&
+      inputs.every((b, n) => b.access === 'read' && b.tensor === k.bufs[n]!.tensor) &&
+      k.outs.every((o, n) => o === inputs.length + n);
+    if (!same) break;
+    found.push(k);
+  }
+  return { kernels: found, bufs: [...inputs, ...found.flatMap((k) => k.bufs.slice(inputs.length))] };
+}
 
 export function emitAttention(kernel: AttentionKernel | AttentionGradKernel): WasmKernel {
-  const emitter = new Emitter(kernel);
+  return emit(kernel, kernel.kind === 'attention' ? [] : [kernel], kernel.bufs);
+}
+
+export const emitGradients = (g: Gradients): WasmKernel => emit(g.kernels[0]!, g.kernels, g.bufs);
+
+function emit(
+  kernel: AttentionKernel | AttentionGradKernel,
+  gradients: readonly AttentionGradKernel[],
+  bufs: readonly Buf[],
+): WasmKernel {
+  const emitter = new Emitter({ ...kernel, bufs });
   const { n, m, e } = kernel.shape;
   const grad = kernel.kind === 'attentionGrad' ? kernel : null;
   const of = (value: Expr | null, outer: [string, number] | null, inner: [string, number]): Operand | null =>
@@ -40,15 +77,20 @@ export function emitAttention(kernel: AttentionKernel | AttentionGradKernel): Wa
   });
   fetch.line('return 0;');
 
-  const { words, scratch } = describe(kernel);
+  const { words, scratch } = describe(kernel, gradients);
   const at = words.map((w) => emitter.word(w))[0]!;
   const main = emitter.fn('', 't: u32, nt: u32');
   const head = `p + <usize>${main.int(at)}, p, <usize>load<u32>(p, ${emitter.scratchOffset}), t, nt, NAME_fetch`;
   if (kernel.kind === 'attention') {
     main.line(`attentionForward(${head}, ${main.buffer(kernel.o)}, ${main.buffer(kernel.lse)});`);
   } else {
-    const outs = kernel.outs.map((o) => main.buffer(o));
-    main.line(`attentionBackward(${head}, ${PARTS[kernel.part]}, ${outs[0]}, ${outs[1] ?? '0'});`);
+    // Outputs of the kernels lie one after the other behind what all of them read.
+    let next = kernel.bufs.length - kernel.outs.length;
+    const outs = new Map(gradients.map((k) => [k.part, k.outs.map(() => main.buffer(next++))]));
+    const [dq = '0', dk = '0', dv = '0', dbias = '0'] = PARTS.flatMap(
+      (part) => outs.get(part) ?? (part === 'dkv' ? ['0', '0'] : ['0']),
+    );
+    main.line(`attentionBackward(${head}, ${dq}, ${dk}, ${dv}, ${dbias});`);
   }
   return { code: emitter.source(), params: emitter.words, scratch };
 }
@@ -99,32 +141,40 @@ function emitCopy(emitter: Emitter, suffix: string, { value, outer, inner }: Ope
 }
 
 /** The words that kernels/assembly/attention.ts reads, in its order. */
-function describe(kernel: AttentionKernel | AttentionGradKernel): { words: number[]; scratch: number } {
+function describe(
+  kernel: AttentionKernel | AttentionGradKernel,
+  gradients: readonly AttentionGradKernel[],
+): { words: number[]; scratch: number } {
   const { g, h, n, m, e, scale, maskValue } = kernel.shape;
-  const part = kernel.kind === 'attentionGrad' ? kernel.part : 'forward';
+  const back = gradients.length > 0;
+  const [dq, dkv] = ['dq', 'dkv'].map((part) => gradients.some((k) => k.part === part));
   const m8 = Math.ceil(m / 8) * 8;
   const e8 = Math.ceil(e / 8) * 8;
+  // Blocks of nearly equal size, whole tiles of 4 rows but for the last.
+  const block = Math.ceil(n / Math.ceil(n / MOST_ROWS) / 4) * 4;
   let top = 0;
   const alloc = (floats: number): number => {
     const at = top;
     top += Math.ceil(floats / 16) * 64;
     return at;
   };
-  const back = part !== 'forward';
   const places = [
-    alloc(4 + ROWS + (TAP_BYTES / 4) * Math.ceil(Math.max(m, e, ROWS) / CHAIN)), // zeros, a number per row, taps
+    // zeros, a number per row, taps
+    alloc(4 + MOST_ROWS + (TAP_BYTES / 4) * Math.ceil(Math.max(m, e, block) / CHAIN)),
     alloc(n * e), // q
     alloc(m * e), // k
     alloc(m * e), // v
     alloc(back ? n * e : 0), // dO
     alloc(m8 * e), // panels of k
     alloc(back ? m8 * e : 0), // panels of v
-    alloc(Math.max(m, ROWS) * e8), // panels of v, k or q
-    alloc(part === 'dkv' ? ROWS * e8 : 0), // panels of dO
-    alloc(ROWS * m8), // scores
-    alloc(back ? ROWS * m8 : 0), // their gradients
-    alloc((part === 'dkv' ? m + 3 : ROWS) * e8), // products
-    alloc(part === 'dkv' ? (m + 3) * e8 : 0),
+    alloc(!back || dq ? m * e8 : 0), // panels of v (forward) or k
+    alloc(dkv ? block * e8 : 0), // panels of q
+    alloc(dkv ? block * e8 : 0), // panels of dO
+    alloc((block + 3) * m8), // scores
+    alloc(back ? (block + 3) * m8 : 0), // their gradients
+    alloc(!back || dq ? (block + 3) * e8 : 0), // o or dq
+    alloc(dkv ? (m + 3) * e8 : 0), // dk
+    alloc(dkv ? (m + 3) * e8 : 0), // dv
     alloc(kernel.bias ? n * m : 0),
     alloc(n), // groups
     alloc(m),
@@ -132,6 +182,6 @@ function describe(kernel: AttentionKernel | AttentionGradKernel): { words: numbe
     alloc(n), // delta
   ];
   const scratch = Math.ceil(top / 256) * 256;
-  const parts = kernel.kind === 'attentionGrad' ? kernel.parts : 1;
-  return { words: [g, h, n, m, e, f32Bits(scale), f32Bits(maskValue), parts, scratch, ...places], scratch };
+  const parts = gradients.find((k) => k.part === 'dbias')?.parts ?? 1;
+  return { words: [g, h, n, m, e, f32Bits(scale), f32Bits(maskValue), parts, block, scratch, ...places], scratch };
 }

@@ -6,6 +6,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { Kernel } from '../ir.ts';
 import type { EmitWasm, WasmKernel } from '../targets.ts';
 import { emitAttention } from './attention.ts';
+
+export { emitGradients, type Gradients, gradientsAt } from './attention.ts';
+
 import { emitContract } from './contract.ts';
 import { functionsSource } from './functions.ts';
 import { emitMap } from './map.ts';

@@ -2,6 +2,7 @@
 // what they should.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cacheCeilings, levels, link, SIZES } from '../../bench/ceilings/caches.ts';
 import { conv3d } from '../../bench/kernels/cases.ts';
 import { CASES } from '../../bench/kernels/list.ts';
 import { sampleOutputs } from '../../bench/kernels/sampled.ts';
@@ -70,6 +71,50 @@ test('references go through all kernels of a program', () => {
         }
     assert.ok(Math.abs(value - sum) < 1e-9 * (1 + Math.abs(sum)), `${at}: ${value} for ${sum}`);
   }
+});
+
+test('a chase visits every line of its working set once, in no order that steps evenly', () => {
+  const memory = new Uint32Array(5000);
+  const [base, bytes] = [256, 12 << 10];
+  link(memory, base, bytes);
+  const seen = new Set<number>();
+  const steps = new Set<number>();
+  let at = base;
+  do {
+    seen.add(at);
+    steps.add(memory[at / 4]! - at);
+    at = memory[at / 4]!;
+  } while (at !== base && seen.size < 1000);
+  assert.is(seen.size, bytes / 64);
+  assert.ok([...seen].every((a) => a >= base && a < base + bytes && a % 64 === 0));
+  assert.ok(steps.size > 50, `${steps.size}`);
+});
+
+test('caches end where the time of a load steps up', () => {
+  const latency = (bytes: number): number => {
+    if (bytes <= 48 << 10) return 1;
+    if (bytes <= 768 << 10) return 3.2 + bytes / (4 << 20);
+    // Both levels answer.
+    if (bytes <= 1 << 20) return 6;
+    if (bytes <= 8 << 20) return 11 + bytes / (8 << 20);
+    return Math.min(100, 12 + (bytes - (8 << 20)) / (128 << 10));
+  };
+  const sets = SIZES.map((bytes) => ({ bytes, latency: latency(bytes), rate: 1e3 / latency(bytes) }));
+  assert.equal(
+    levels(sets).map((l) => l.bytes >> 10),
+    [48, 768, 8192, 65536],
+  );
+  const named = cacheCeilings(sets);
+  assert.equal(
+    named.map((c) => [c.name, c.value, c.unit]),
+    [
+      ['L1', 48, 'KiB'],
+      ['L2', 768, 'KiB'],
+      ['L3', 8192, 'KiB'],
+      ['memory', 65536, 'KiB'],
+    ],
+  );
+  assert.match(named[0]!.how, /1\.0 ns, reading 1000 GB\/s/);
 });
 
 const ceilings: Ceiling[] = [
