@@ -34,16 +34,16 @@ interface Candidate {
 export function loopsInto(program: Program, budget: number): Looped | null {
   const cut = cuts();
   const fitting = candidates(program, cut)
-    .map(([tensors, parts]) => candidate(program, tensors, parts, budget, cut))
-    .filter((c) => c.peak <= budget);
+    .map(([tensors, parts]) => candidate(program, tensors, parts, budget, cut, budget))
+    .filter((c) => c !== null && c.peak <= budget) as Candidate[];
   const best = least(fitting, (c) => c.flops);
   return best && looped(program, fewer(program, best, budget, cut), cut);
 }
 
 function looped(program: Program, { tensors, parts, program: now }: Candidate, cut: (k: Kernel) => Cut): Looped {
   const under = (budget: number): Looped | null => {
-    const c = candidate(program, tensors, parts, budget, cut);
-    return c.peak <= budget ? looped(program, c, cut) : null;
+    const c = candidate(program, tensors, parts, budget, cut, budget);
+    return c && c.peak <= budget ? looped(program, c, cut) : null;
   };
   return { program: unroll(now), under };
 }
@@ -51,8 +51,12 @@ function looped(program: Program, { tensors, parts, program: now }: Candidate, c
 /** The program with loops that needs the fewest bytes; null where nothing can be computed by slabs. */
 export function loopsSmallest(program: Program): Program | null {
   const cut = cuts();
-  const all = candidates(program, cut).map(([tensors, parts]) => candidate(program, tensors, parts, 0, cut));
-  const best = least(all, (c) => c.peak);
+  let best: Candidate | null = null;
+  for (const [tensors, parts] of candidates(program, cut)) {
+    const most = best ? best.peak - 1 : Number.POSITIVE_INFINITY;
+    const c = candidate(program, tensors, parts, 0, cut, most);
+    if (c && c.peak <= most) best = c;
+  }
   return best && unroll(best.program);
 }
 
@@ -66,14 +70,18 @@ function candidates(program: Program, cut: (k: Kernel) => Cut): [ReadonlySet<num
   ).filter(([tensors]) => tensors.size > 0);
 }
 
+/** null where one step alone touches more than `most` bytes. */
 function candidate(
   program: Program,
   tensors: ReadonlySet<number>,
   parts: number,
   budget: number,
   cut: (k: Kernel) => Cut,
-): Candidate {
-  const r = recompute(bySlabs(program, { tensors, parts }, cut), { budget });
+  most: number,
+): Candidate | null {
+  const looped = bySlabs(program, { tensors, parts }, cut);
+  if (largestStep(looped) > most) return null;
+  const r = recompute(looped, { budget });
   return { tensors, parts, program: r.program, peak: r.peak, flops: flopsOf(r.program) };
 }
 
@@ -90,8 +98,8 @@ function fewer(program: Program, from: Candidate, budget: number, cut: (k: Kerne
     );
     if (next === null) break;
     tried.add(next);
-    const c = candidate(program, without(next), now.parts, budget, cut);
-    if (c.peak <= budget && c.flops < now.flops) now = c;
+    const c = candidate(program, without(next), now.parts, budget, cut, budget);
+    if (c && c.peak <= budget && c.flops < now.flops) now = c;
   }
   return now;
 }
@@ -107,6 +115,14 @@ function cuts(): (k: Kernel) => Cut {
     }
     return c;
   };
+}
+
+/** Bytes of temporaries that some step touches: no plan needs fewer. */
+function largestStep(program: Stepped): number {
+  const bytes = new Map(lifetimes(program).map((l) => [l.tensor.id, l.bytes]));
+  const touched = (k: KernelBase): number =>
+    [...new Set(k.bufs.map((b) => b.tensor))].reduce((n, t) => n + (bytes.get(t) ?? 0), 0);
+  return Math.max(0, ...program.kernels.map(touched));
 }
 
 const flopsOf = (p: Program<KernelBase>): number => p.kernels.reduce((s, k) => s + k.flops, 0);
