@@ -5,7 +5,8 @@
 // tap along w: where an implicit matrix product loads an input, and decodes its coordinates, once per tap.
 //
 // Two variants. `direct8`, one subgroup of 8: lanes hold columns, and load the inputs across the lanes to broadcast them.
-// `default`: WebGPU's defaults alone; an invocation holds a vec4 of columns, neighbours hold neighbouring columns.
+// `default`: WebGPU's defaults alone; an invocation holds a vec4 of columns, neighbours hold neighbouring columns. It pays where
+// neighbouring outputs share inputs (contract.ts).
 import { type Expr, exprKey, walk } from '../expr.ts';
 import { add, type Int, int, mul, unlinear } from '../int.ts';
 import type { WgslVariant } from '../targets.ts';
@@ -31,6 +32,8 @@ export interface DirectPlan {
   readonly taps: number;
   readonly stride: number;
   readonly direction: 1 | -1;
+  /** Whether neighbouring outputs see common inputs. */
+  readonly shared: boolean;
   /** The other sum loops, outermost first. */
   readonly loops: readonly { readonly name: string; readonly size: number }[];
   /** Rows over w in a slab's index of the outermost axis. */
@@ -65,6 +68,7 @@ export function planDirect(plan: ContractPlan): DirectPlan | null {
     taps,
     stride: row.coef,
     direction: tap.coef as 1 | -1,
+    shared: row.coef < taps,
     loops: plan.k.filter((v) => v.name !== tap.var),
     lines: plan.cut.inner / last.size,
   };

@@ -10,9 +10,11 @@ import type { EmitOptions } from './module.ts';
 export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
   const plan = planContract(kernel);
   const direct = planDirect(plan);
-  const built = direct
-    ? [directSubgroup(direct, options, 8), directDefault(direct, options)]
-    : [contractSubgroup(plan, options, 8), contractTiled(plan, options)];
+  const built = [
+    direct ? directSubgroup(direct, options, 8) : contractSubgroup(plan, options, 8),
+    // Where outputs share no inputs, tiles read as little.
+    direct?.shared ? directDefault(direct, options) : contractTiled(plan, options),
+  ];
   return {
     variants: built.map((b) => b.variant),
     usesStep: built.some((b) => b.usesStep),
