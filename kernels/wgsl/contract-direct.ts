@@ -11,7 +11,7 @@ import { type Expr, exprKey, walk } from '../expr.ts';
 import { add, type Int, int, mul, unlinear } from '../int.ts';
 import type { WgslVariant } from '../targets.ts';
 import { CHAIN, type ContractPlan, coordinates, type Env, element, elementLoads, outputs } from './contract-plan.ts';
-import { LOAD_COST, MAX_STATIC_LOADS, maxAccumulators, STEP_COST } from './contract-subgroup.ts';
+import { LEFT_COST, MAX_STATIC_LOADS, maxAccumulators, RIGHT_COST, STEP_COST } from './contract-subgroup.ts';
 import { canWiden, ExpressionPrinter } from './expression.ts';
 import { LaneSums } from './lane-sums.ts';
 import { lanes, laneVar } from './lanes.ts';
@@ -140,11 +140,12 @@ function chooseBlocking(d: DirectPlan, s: number): DirectBlocking {
   let least = Infinity;
   for (let r = 1; r <= 16; r++) {
     for (const cn of [1, 2, 3, 4, 6]) {
-      const loads = left * Math.ceil(span(d, r) / s) + d.taps * cn;
+      const inputs = left * Math.ceil(span(d, r) / s);
+      const weights = d.taps * cn;
       const sums = r * cn;
-      if (r + cn > 2 && (sums > most || loads + epilogue * sums > MAX_STATIC_LOADS)) continue;
+      if (r + cn > 2 && (sums > most || inputs + weights + epilogue * sums > MAX_STATIC_LOADS)) continue;
       const tiles = Math.ceil(d.width / r) * Math.ceil(d.plan.size.columns / (s * cn));
-      const cost = tiles * (d.taps * sums + span(d, r) + LOAD_COST * loads + STEP_COST);
+      const cost = tiles * (d.taps * sums + span(d, r) + LEFT_COST * inputs + RIGHT_COST * weights + STEP_COST);
       if (cost < least) {
         least = cost;
         best = { r, cn };
