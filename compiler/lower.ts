@@ -21,8 +21,10 @@ export interface Root {
 export type Precision = (v: Value, fusion: Fusion) => DType;
 const keep: Precision = (v) => typeOf(v).dtype;
 
-/** Partial sums of an attention's bias gradient: windows are summed in this many groups, then the groups. */
+/** Partial sums of an attention's bias gradient: windows are summed in this many groups at most, then the groups; in fewer where
+ *  the scores of one window are many, since that is enough to spread over a device, and each group's are stored. */
 const BIAS_PARTS = 8;
+const BIAS_SCORES = 1 << 21;
 
 export class Lowering {
   readonly kernels: Kernel[] = [];
@@ -277,7 +279,7 @@ export class Lowering {
     emit('dkv', [this.place({ node: n, out: 1 }), this.place({ node: n, out: 2 })], 4);
     if (!a.bias) return;
     const out = this.place({ node: n, out: 3 });
-    const partials = Math.min(BIAS_PARTS, g);
+    const partials = Math.min(BIAS_PARTS, g, Math.ceil(BIAS_SCORES / numel(out.type)));
     if (partials === 1) {
       emit('dbias', [out], 2);
       return;

@@ -5,12 +5,13 @@
 // tap along w: where an implicit matrix product loads an input, and decodes its coordinates, once per tap.
 //
 // Two variants. `direct8`, one subgroup of 8: lanes hold columns, and load the inputs across the lanes to broadcast them.
-// `default`: WebGPU's defaults alone; an invocation holds a vec4 of columns, neighbours hold neighbouring columns.
+// `default`: WebGPU's defaults alone; an invocation holds a vec4 of columns, neighbours hold neighbouring columns. It pays where
+// neighbouring outputs share inputs (contract.ts).
 import { type Expr, exprKey, walk } from '../expr.ts';
 import { add, type Int, int, mul, unlinear } from '../int.ts';
 import type { WgslVariant } from '../targets.ts';
 import { CHAIN, type ContractPlan, coordinates, type Env, element, elementLoads, outputs } from './contract-plan.ts';
-import { LOAD_COST, MAX_STATIC_LOADS, maxAccumulators, STEP_COST } from './contract-subgroup.ts';
+import { LEFT_COST, MAX_STATIC_LOADS, maxAccumulators, RIGHT_COST, STEP_COST } from './contract-subgroup.ts';
 import { canWiden, ExpressionPrinter } from './expression.ts';
 import { LaneSums } from './lane-sums.ts';
 import { lanes, laneVar } from './lanes.ts';
@@ -31,6 +32,8 @@ export interface DirectPlan {
   readonly taps: number;
   readonly stride: number;
   readonly direction: 1 | -1;
+  /** Whether neighbouring outputs see common inputs. */
+  readonly shared: boolean;
   /** The other sum loops, outermost first. */
   readonly loops: readonly { readonly name: string; readonly size: number }[];
   /** Rows over w in a slab's index of the outermost axis. */
@@ -65,6 +68,7 @@ export function planDirect(plan: ContractPlan): DirectPlan | null {
     taps,
     stride: row.coef,
     direction: tap.coef as 1 | -1,
+    shared: row.coef < taps,
     loops: plan.k.filter((v) => v.name !== tap.var),
     lines: plan.cut.inner / last.size,
   };
@@ -136,11 +140,12 @@ function chooseBlocking(d: DirectPlan, s: number): DirectBlocking {
   let least = Infinity;
   for (let r = 1; r <= 16; r++) {
     for (const cn of [1, 2, 3, 4, 6]) {
-      const loads = left * Math.ceil(span(d, r) / s) + d.taps * cn;
+      const inputs = left * Math.ceil(span(d, r) / s);
+      const weights = d.taps * cn;
       const sums = r * cn;
-      if (r + cn > 2 && (sums > most || loads + epilogue * sums > MAX_STATIC_LOADS)) continue;
+      if (r + cn > 2 && (sums > most || inputs + weights + epilogue * sums > MAX_STATIC_LOADS)) continue;
       const tiles = Math.ceil(d.width / r) * Math.ceil(d.plan.size.columns / (s * cn));
-      const cost = tiles * (d.taps * sums + span(d, r) + LOAD_COST * loads + STEP_COST);
+      const cost = tiles * (d.taps * sums + span(d, r) + LEFT_COST * inputs + RIGHT_COST * weights + STEP_COST);
       if (cost < least) {
         least = cost;
         best = { r, cn };

@@ -27,8 +27,10 @@ import type { Writer } from './writer.ts';
 /** Long kernels for long work only: this many accumulators cost lavapipe about a second of compilation. */
 export const maxAccumulators = (flops: number): number => (flops > 1e9 ? 96 : flops > 1e8 ? 64 : 32);
 export const MAX_STATIC_LOADS = 60;
-// Costs in multiply-adds of a whole subgroup, fitted on lavapipe.
-export const LOAD_COST = 5;
+// Costs in multiply-adds of a whole subgroup, fitted on lavapipe. Lanes of the left operand mostly lie apart in memory, and
+// windows guard their loads; lanes of the right one are neighbours.
+export const LEFT_COST = 8;
+export const RIGHT_COST = 4;
 export const STEP_COST = 13;
 
 /** What a schedule of this family decides; its id is `subgroupS-RAxCN`. */
@@ -51,7 +53,7 @@ export function subgroupBlockings(plan: ContractPlan, s: number, slack = 1): Sub
       if ((ra > 1 || cn > 1) && (accumulators > most || loads + epilogue * accumulators > slack * MAX_STATIC_LOADS))
         continue;
       const tiles = Math.ceil(plan.size.rows / (s * ra)) * Math.ceil(plan.size.columns / (s * cn));
-      const cost = tiles * (accumulators + LOAD_COST * loads + STEP_COST);
+      const cost = tiles * (accumulators + LEFT_COST * left * ra + RIGHT_COST * right * cn + STEP_COST);
       found.push({ ra, cn, cost });
     }
   }

@@ -13,14 +13,13 @@ import { contractScheduled } from './schedules.ts';
 export function emitContract(kernel: ContractKernel, options: EmitOptions): WgslKernel {
   const plan = planContract(kernel);
   const direct = planDirect(plan);
-  const built = direct
-    ? [directSubgroup(direct, options, 8), directDefault(direct, options)]
-    : [
-        ...matrixConfigs(plan).map((config) => contractMatrix(plan, options, config)),
-        contractSubgroup(plan, options, 8),
-        ...(kernel.halves ? [contractTiled(plan, options, { component: 'f16' })] : []),
-        contractTiled(plan, options),
-      ];
+  const built = [
+    ...(direct ? [] : matrixConfigs(plan).map((config) => contractMatrix(plan, options, config))),
+    direct ? directSubgroup(direct, options, 8) : contractSubgroup(plan, options, 8),
+    ...(kernel.halves && !direct ? [contractTiled(plan, options, { component: 'f16' })] : []),
+    // Where outputs share no inputs, tiles read as little.
+    direct?.shared ? directDefault(direct, options) : contractTiled(plan, options),
+  ];
   return {
     variants: built.map((b) => b.variant),
     scheduled: contractScheduled(plan, options),

@@ -19,6 +19,12 @@ test('one to four input channels take direct kernels, five do not', () => {
   assert.equal(ids(conv({ size: [4, 5, 12], ci: 5, co: 16 }).kernel), ['subgroup8', 'default']);
 });
 
+test('where outputs share no inputs, the default variant reads tiles', () => {
+  const [direct, portable] = emit(conv({ size: [4, 6, 24], ci: 1, co: 16, kernel: 2, stride: 2, pad: 0 }).kernel);
+  assert.is(direct!.id, 'direct8');
+  assert.match(portable!.code, /workgroupBarrier/);
+});
+
 test('a direct kernel reads every input of its outputs once, for all taps along w', () => {
   const [direct, portable] = emit(conv({ size: [4, 5, 24], ci: 2, co: 16 }).kernel);
   // 8 outputs of a thread see 10 inputs, where an implicit product would read 24; 3 vectors of weights.
