@@ -4,13 +4,13 @@ import { substitute } from '../expr.ts';
 import { add, coefficient, type Int, int, mul, variable } from '../int.ts';
 import { type Affine, axisVar, type ContractKernel, type LoopVar, type Operand } from '../ir.ts';
 
-/** A block's share of the second-level cache, which the bench measures (`t3dc bench --device wasm`: L2, 768 KiB and more here):
- *  a slab of one operand, the packed panels of the other and the sums stay in it together. The neighbours of these sizes
- *  were measured too (docs/performance.md, WebAssembly). */
-const SLAB_BYTES = 256 << 10;
+/** Ceilings of a block: a slab of one operand, the packed panels of the other and the sums stay in the second-level cache
+ *  together. The bench measures that cache (`t3dc bench --device wasm`); docs/performance.md, WebAssembly, has the figures and
+ *  those of the neighbours of these sizes. */
+const SLAB_BYTES = 512 << 10;
 const TILE_BYTES = 1 << 20;
 /** Rows of a block, or summed positions of a weight's gradient. */
-const ROWS = 192;
+const ROWS = 384;
 /** Up to this many rows a whole problem is one block, and threads share the columns. */
 const FEW_ROWS = 512;
 const WHOLE_SLAB_BYTES = 8 << 20;
