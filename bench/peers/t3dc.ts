@@ -173,7 +173,10 @@ async function network(c: ModelCase, inputs: Inputs, o: Options): Promise<Runner
   const losses: number[] = [];
   let logits: Float32Array;
   return {
-    note: `${(session.allocatedBytes / 2 ** 30).toFixed(2)} GiB`,
+    // Arenas are allocated by the first call that needs them.
+    get note() {
+      return `${(session.allocatedBytes / 2 ** 30).toFixed(2)} GiB allocated`;
+    },
     async run() {
       const since = performance.now();
       if (step) for await (const s of session.train('segment', [feed])) losses.push(s.loss);
