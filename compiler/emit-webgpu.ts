@@ -12,7 +12,7 @@ import { preferences, type TuningTable } from './tuning.ts';
 
 const MAX_FOLD = 65535;
 /** Special variants are kept for the kernels that do this share of the work; the rest run anywhere with little loss. */
-const SPECIAL_SHARE = 0.993;
+const SPECIAL_SHARE = 0.99;
 /** Those by tiles of halves gain less than twice, and are long. */
 const TILES_SHARE = 0.95;
 /** Short, and for kernels that move much and compute little: always kept. */
@@ -35,6 +35,8 @@ export class WebGpuEmitter {
   readonly kernels: KernelInfo[] = [];
   readonly dispatches: Dispatch[] = [];
   largestBinding = 0;
+  /** Of each kernel, run once wherever it stands: so that plans which compute in parts, or again, choose the same variants. */
+  private readonly work: number[] = [];
   private readonly byCode = new Map<string, number>();
   private texts: { kernel: number; variant: string; head: string; labels: readonly string[]; code: string }[] = [];
   private readonly limits: Limits;
@@ -57,10 +59,13 @@ export class WebGpuEmitter {
     const tensors = new Map(program.tensors.map((t) => [t.id, t]));
     const emitted = new Map<Kernel, Emitted>();
     for (const k of program.kernels) {
-      // Parts of one kernel have one code.
+      // What is a part of a kernel, or runs it again, has its code.
       const whole = k.of ?? k;
       let known = emitted.get(whole);
-      if (!known) emitted.set(whole, (known = this.emit(whole, readOnly)));
+      if (!known) {
+        emitted.set(whole, (known = this.emit(whole, readOnly)));
+        this.work[known.index] = (this.work[known.index] ?? 0) + whole.flops;
+      }
       this.dispatch(k, known, (id) => tensors.get(id)!, place);
     }
     return { first, count: this.dispatches.length - first };
@@ -185,8 +190,7 @@ export class WebGpuEmitter {
 
   /** Leaves the default variant alone to kernels that do little of the work: a variant is a text to ship. */
   private thin(): void {
-    const work = this.kernels.map(() => 0);
-    for (const d of this.dispatches) work[d.kernel]! += this.kernels[d.kernel]!.flops;
+    const { work } = this;
     const special = this.kernels.map((_, i) => i).filter((i) => this.kernels[i]!.variants.length > 1);
     special.sort((a, b) => work[b]! - work[a]! || a - b);
     const all = special.reduce((s, i) => s + work[i]!, 0);

@@ -28,8 +28,9 @@ export interface Part {
 }
 
 export type ProgramKernel = Kernel & {
-  /** Where it is a part of a kernel: which, and the kernel (the same code over other tensors). */
+  /** Where it is a part of a kernel: which. */
   readonly range?: Part;
+  /** The kernel as it was lowered: what is a part of it, or runs it again, has its code over other tensors. */
   readonly of?: Kernel;
 };
 

@@ -58,7 +58,7 @@ const CHAIN = 8;
 const PER_BYTE = 12;
 
 /** A kernel, or what is planned as one. */
-type Planned = KernelBase & { readonly kind: string };
+type Planned = KernelBase & { readonly kind: string; readonly of?: KernelBase };
 
 /** A kernel in the list, with the tensor behind each of its buffers: a repeated kernel has copies there. */
 interface Step<K extends Planned> {
@@ -111,6 +111,7 @@ class Steps<K extends Planned> {
   program(): Program<K> {
     const kernels = this.list.map(({ kernel, tensors, repeat }) => ({
       ...kernel,
+      of: kernel.of ?? kernel,
       name: repeat ? `${kernel.name}.again` : kernel.name,
       bufs: kernel.bufs.map((b, n) => ({ ...b, tensor: tensors[n]! })),
     }));

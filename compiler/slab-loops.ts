@@ -289,7 +289,7 @@ class Loops {
     return end > first ? { first, count: end - first } : null;
   }
 
-  private part(k: Kernel, part: Part, windows: Map<number, number>, n: number): ProgramKernel {
+  private part(k: ProgramKernel, part: Part, windows: Map<number, number>, n: number): ProgramKernel {
     const { outermost } = this.cut(k);
     const bufs = k.bufs.map((b) => {
       if (!this.loops.tensors.has(b.tensor)) return b;
@@ -302,7 +302,7 @@ class Loops {
       }
       return { ...b, tensor: id };
     });
-    return { ...k, flops: (k.flops * part.count) / outermost, bufs, range: part, of: k };
+    return { ...k, flops: (k.flops * part.count) / outermost, bufs, range: part, of: k.of ?? k };
   }
 
   private window(of: number, lo: number, hi: number, n: number): number {

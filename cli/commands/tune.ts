@@ -62,7 +62,7 @@ export const tune = command({
   examples: [
     ['t3dc tune t3d --preset base', 'the kernels of a model'],
     ['t3dc tune --filter conv3d --device webgpu', 'the convolutions of t3dc bench, on a software adapter too'],
-    ['t3dc tune t3d --store tuned && t3dc build t3d --tuning tuned', 'an artifact that has the result'],
+    ['t3dc tune t3d --store tuned', 'results in a folder of their own, for t3dc build t3d --tuning tuned'],
   ],
   async run({ MODEL }, values, { out, signal }) {
     const size = values.size === undefined ? undefined : parseSize('size', values.size);

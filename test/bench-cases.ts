@@ -2,11 +2,11 @@
 // one target.
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { SMALL } from '../../bench/kernels/list.ts';
-import { compiled, inputsOf, largestError, modelOf } from '../../bench/kernels/measure.ts';
-import { sampleOutputs } from '../../bench/kernels/sampled.ts';
-import { build } from '../../compiler/index.ts';
-import { open, type Session } from '../../runtime/index.ts';
+import { SMALL } from '../bench/kernels/list.ts';
+import { compiled, inputsOf, largestError, modelOf } from '../bench/kernels/measure.ts';
+import { sampleOutputs } from '../bench/kernels/sampled.ts';
+import { build } from '../compiler/index.ts';
+import { open, type Session } from '../runtime/index.ts';
 
 /** In units of an output's largest element. */
 const BOUND = 1e-5;
