@@ -12,7 +12,7 @@ import { preferences, type TuningTable } from './tuning.ts';
 
 const MAX_FOLD = 65535;
 /** Special variants are kept for the kernels that do this share of the work; the rest run anywhere with little loss. */
-const SPECIAL_SHARE = 0.99;
+const SPECIAL_SHARE = 0.975;
 /** Those by tiles of halves gain less than twice, and are long. */
 const TILES_SHARE = 0.95;
 /** Short, and for kernels that move much and compute little: always kept. */
