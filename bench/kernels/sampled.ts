@@ -4,7 +4,7 @@ import { evaluateAt } from '../../kernels/evaluate-at.ts';
 import type { Kernel } from '../../kernels/ir.ts';
 
 /** Terms that one case's reference may add up. */
-const WORK = 4e6;
+const WORK = 1.5e6;
 /** Elements of one output. */
 const MOST_SAMPLES = 64;
 
@@ -37,8 +37,20 @@ export function sampleOutputs(
 
 /** What one element of the kernel's output sums. */
 function terms(k: Kernel): number {
-  if (k.kind === 'reduce') return k.red.reduce((n, v) => n * v.size, 1);
-  return k.kind === 'contract' ? k.k.reduce((n, v) => n * k.vars.get(v)!, 1) : 1;
+  switch (k.kind) {
+    case 'map':
+      return 1;
+    case 'reduce':
+      return k.red.reduce((n, v) => n * v.size, 1);
+    case 'contract':
+      return k.k.reduce((n, v) => n * k.vars.get(v)!, 1);
+    case 'attention':
+      return 2 * k.shape.m * k.shape.e;
+    case 'attentionGrad': {
+      const { g, n, m, e } = k.shape;
+      return 2 * e * { dq: m, dkv: n, dbias: g }[k.part];
+    }
+  }
 }
 
 class Lazy {
