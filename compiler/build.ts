@@ -31,6 +31,8 @@ export interface BuildOptions extends SettingsOptions {
   /** Measured schedules to emit for the adapters that they were measured on. Default: the shipped tables, so that a build does
    *  not depend on the machine; a store of `t3dc tune` is read only where it is named. */
   readonly tuning?: readonly TuningTable[];
+  /** Emit every variant of every kernel; default: special ones for the kernels that do most of the work. */
+  readonly allVariants?: boolean;
   /** Check the graph between passes (tests do). */
   readonly verify?: boolean;
   /** Default both; tests of one target leave the other out. */
@@ -121,7 +123,10 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   async function assemble(programs: readonly PlannedSection[]): Promise<Omit<Built, 'ms'>> {
     const layout = layOut(model, entries, programs);
     const webgpu = new WebGpuEmitter(
-      { maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING },
+      {
+        maxStorageBufferBindingSize: options.limits?.maxStorageBufferBindingSize ?? DEFAULT_BINDING,
+        allVariants: options.allVariants,
+      },
       options.tuning ?? shippedTables(),
     );
     const wasm = new WasmEmitter();

@@ -29,6 +29,8 @@ interface Emitted {
 
 export interface Limits {
   readonly maxStorageBufferBindingSize: number;
+  /** Every variant of every kernel, whatever it weighs. */
+  readonly allVariants?: boolean;
 }
 
 export class WebGpuEmitter {
@@ -190,6 +192,7 @@ export class WebGpuEmitter {
 
   /** Leaves the default variant alone to kernels that do little of the work: a variant is a text to ship. */
   private thin(): void {
+    if (this.limits.allVariants) return;
     const { work } = this;
     const special = this.kernels.map((_, i) => i).filter((i) => this.kernels[i]!.variants.length > 1);
     special.sort((a, b) => work[b]! - work[a]! || a - b);

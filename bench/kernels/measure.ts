@@ -35,7 +35,7 @@ export async function measureCases(cases: readonly BenchCase[], o: MeasureOption
     const part = cases.slice(from, from + TOGETHER);
     o.signal?.throwIfAborted();
     const spec = modelOf(part);
-    const built = await build(spec, { targets: [targetOf(o.open)], precision: o.precision });
+    const built = await build(spec, { targets: [targetOf(o.open)], precision: o.precision, allVariants: true });
     const session = await open(built.files, { seed: 0, ...o.open });
     o.onOpen?.(session.device.description);
     try {
