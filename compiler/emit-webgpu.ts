@@ -120,7 +120,7 @@ export class WebGpuEmitter {
         kernel: index,
         label: k.name,
         bindings,
-        params: [s.first, s.count, ...s.windows.map(([lo]) => lo)],
+        params: trimmed([s.first, s.count, ...s.windows.map(([lo]) => lo)]),
         grids: variants.map((v) => v.grid(s.count)),
       });
     }
@@ -238,4 +238,11 @@ function disjoint(k: Kernel, bindings: readonly (readonly [number, number, numbe
         throw new Error(`${k.name}: windows of ${k.bufs[i]!.label} and ${k.bufs[j]!.label} overlap`);
     });
   });
+}
+
+/** Without the zeros at the end: most windows start with their tensor. */
+function trimmed(words: readonly number[]): readonly number[] {
+  let n = words.length;
+  while (n > 0 && words[n - 1] === 0) n--;
+  return words.slice(0, n);
 }

@@ -45,13 +45,6 @@ export interface PackedManifest extends Omit<Manifest, 'entries' | 'kernels' | '
   readonly dispatches: readonly PackedDispatch[];
 }
 
-/** Without the zeros at the end: most windows start with their tensor. */
-function trimmed(words: readonly number[]): readonly number[] {
-  let n = words.length;
-  while (n > 0 && words[n - 1] === 0) n--;
-  return words.slice(0, n);
-}
-
 export function packManifest(m: Manifest): PackedManifest {
   const strings: string[] = [];
   const known = new Map<string, number>();
@@ -101,13 +94,7 @@ export function packManifest(m: Manifest): PackedManifest {
         return matrix ? [...packed, matrix] : packed;
       }),
     ]),
-    dispatches: m.dispatches.map((d) => [
-      d.kernel,
-      name(d.label),
-      d.bindings.flat(),
-      trimmed(d.params),
-      d.grids.flat(),
-    ]),
+    dispatches: m.dispatches.map((d) => [d.kernel, name(d.label), d.bindings.flat(), d.params, d.grids.flat()]),
     strings,
   };
 }

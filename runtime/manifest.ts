@@ -222,7 +222,7 @@ export interface Dispatch {
   readonly label: string;
   /** [arena, offset in units, bytes] per storage binding. */
   readonly bindings: readonly (readonly [number, number, number])[];
-  /** Words of the uniform parameter block (binding 0). */
+  /** Words of the uniform parameter block (binding 0), without the zeros at the end. */
   readonly params: readonly number[];
   /** Workgroups per variant. */
   readonly grids: readonly (readonly [number, number, number])[];

@@ -4,6 +4,8 @@ import { build } from '../../compiler/index.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
 import { trace } from '../../compiler/trace.ts';
 import * as t from '../../dsl/index.ts';
+import type { Kernel } from '../../kernels/ir.ts';
+import { planWinograd } from '../../kernels/wasm/winogradPlan.ts';
 import { type OpenOptions, open, type Session } from '../../runtime/index.ts';
 import { type CaseResult, type Ceiling, percentiles, rate } from '../schema.ts';
 import type { BenchCase } from './cases.ts';
@@ -85,7 +87,7 @@ async function measureCase(
     const ops = await session.profile(entry);
     times.push(ops.reduce((s, op) => s + op.ms, 0));
     schedule ||= scheduleOf(
-      program.kernels.map((k) => (k.kind === 'contract' ? k.pattern : k.kind)),
+      program.kernels.map((k) => kindOf(k, session.device.kind)),
       ops,
     );
   }
@@ -106,7 +108,12 @@ async function measureCase(
   };
 }
 
-/** `conv (subgroup8)`, `convWeightGrad + reduce` */
+const kindOf = (k: Kernel, device: string): string => {
+  if (k.kind !== 'contract') return k.kind;
+  return device === 'wasm' && planWinograd(k) ? `${k.pattern} by winograd` : k.pattern;
+};
+
+/** `conv (subgroup8)`, `convWeightGrad by winograd + reduce` */
 function scheduleOf(kinds: readonly string[], ops: readonly { variant?: string }[]): string {
   const variants = [...new Set(ops.flatMap((x) => (x.variant ? [x.variant] : [])))];
   return `${kinds.join(' + ')}${variants.length ? ` (${variants.join(', ')})` : ''}`;

@@ -144,7 +144,7 @@ export function putTap(table: usize, a: usize, b: usize, run: i32, sa: usize, sb
 }
 
 /** All sums of strides over the list's variables, row-major, `step` bytes apart; returns the place after the list. */
-function fillTable(table: usize, step: usize, list: usize): usize {
+export function fillTable(table: usize, step: usize, list: usize): usize {
   const count = load<i32>(list);
   const after = list + 4 + (<usize>count << 3);
   store<i32>(table, 0);
@@ -224,7 +224,7 @@ export function packPanel(
 }
 
 /** Row tiles r0 … r1 of one panel. */
-function panelRows(
+export function panelRows(
   a: usize, rows: usize, r0: i32, r1: i32, b: usize, taps: usize, n: i32, group: i32, sa: usize, sb: usize,
   c: usize, ldc: usize, add: bool,
 ): void {
@@ -345,6 +345,6 @@ export function gemm(d: usize, p: usize, scratch: usize, t: u32, nt: u32, source
 }
 
 // @ts-ignore: decorator
-@inline function share(total: i32, t: u32, nt: u32): i32 {
+@inline export function share(total: i32, t: u32, nt: u32): i32 {
   return <i32>((<u64>total * <u64>t) / <u64>nt);
 }

@@ -81,14 +81,27 @@ export function blockValue(c: Cut, block: string, name: string, size: number, st
   return variable(name, size);
 }
 
-export function planContract(kernel: ContractKernel): Plan | null {
+/** What the variables are in C[m][n] = sum over k of A[m][k] · B[k][n]. */
+export interface Roles {
+  readonly a: Operand;
+  readonly b: Operand;
+  readonly batch: readonly LoopVar[];
+  readonly m: readonly LoopVar[];
+  readonly n: readonly LoopVar[];
+  readonly k: readonly LoopVar[];
+  readonly nOuter: readonly LoopVar[];
+  readonly column: LoopVar;
+}
+
+/** Null: no product of matrices. */
+export function rolesOf(kernel: ContractKernel): Roles | null {
   const size = (name: string): number => kernel.vars.get(name)!;
   const uses = (o: Operand, name: string): boolean =>
     o.axes.some((a) => a.terms.some((t) => t.var === name && t.coef !== 0));
   const live = (names: readonly string[]): LoopVar[] =>
     names.map((name) => ({ name, size: size(name) })).filter((v) => v.size > 1);
   const out = live(kernel.out);
-  const k = live([...kernel.vars.keys()]).filter((v) => !kernel.out.includes(v.name));
+  const summed = live([...kernel.vars.keys()]).filter((v) => !kernel.out.includes(v.name));
   const last = out[out.length - 1];
   let [a, b] = [kernel.a, kernel.b];
   // The innermost output variable must be a column: exchange the operands where it is a row.
@@ -96,13 +109,25 @@ export function planContract(kernel: ContractKernel): Plan | null {
     if (uses(b, last.name)) return null;
     [a, b] = [b, a];
   }
-  const batch = out.filter((v) => uses(a, v.name) && uses(b, v.name));
+  const k = live(kernel.k).filter((v) => summed.some((w) => w.name === v.name));
+  if (k.length !== summed.length) return null;
   const n = out.filter((v) => !uses(a, v.name));
-  const m = out.filter((v) => uses(a, v.name) && !uses(b, v.name));
-  const column = n[n.length - 1] ?? { name: '@column', size: 1 };
-  const nOuter = n.slice(0, -1);
-  const kOrdered = live(kernel.k).filter((v) => k.some((w) => w.name === v.name));
-  if (kOrdered.length !== k.length) return null;
+  return {
+    a,
+    b,
+    batch: out.filter((v) => uses(a, v.name) && uses(b, v.name)),
+    m: out.filter((v) => uses(a, v.name) && !uses(b, v.name)),
+    n,
+    k,
+    nOuter: n.slice(0, -1),
+    column: n[n.length - 1] ?? { name: '@column', size: 1 },
+  };
+}
+
+export function planContract(kernel: ContractKernel): Plan | null {
+  const roles = rolesOf(kernel);
+  if (!roles) return null;
+  const { a, b, batch, m, n, k: kOrdered, nOuter, column } = roles;
 
   const direct = (o: Operand): boolean => inPlace(o, kernel.vars) !== null;
   const columns = product(nOuter) * Math.ceil(column.size / 8) * 8;
@@ -197,7 +222,7 @@ function cutInto(vars: readonly LoopVar[], fits: (local: readonly LoopVar[]) => 
 }
 
 /** Values that an axis takes while the local variables run. */
-function extent(a: Affine, local: readonly LoopVar[]): number {
+export function extent(a: Affine, local: readonly LoopVar[]): number {
   return 1 + a.terms.reduce((e, t) => e + Math.abs(t.coef) * ((local.find((v) => v.name === t.var)?.size ?? 1) - 1), 0);
 }
 
@@ -249,12 +274,20 @@ function startOf(a: Affine, vars: ReadonlyMap<string, number>, local: ReadonlySe
   return e;
 }
 
-function place(o: Operand, vars: ReadonlyMap<string, number>, local: readonly LoopVar[], m: Cut, k: Cut): Source {
+/** `copy`: to a slab, even what could be read in place. */
+export function place(
+  o: Operand,
+  vars: ReadonlyMap<string, number>,
+  local: readonly LoopVar[],
+  m: Cut,
+  k: Cut,
+  copy = false,
+): Source {
   const names = new Set(local.map((v) => v.name));
   const starts = o.axes.map((a) => startOf(a, vars, names, m, k));
   const strideOver = (axes: readonly number[]) => (name: string) =>
     o.axes.reduce((s, a, i) => s + axes[i]! * a.terms.filter((t) => t.var === name).reduce((c, t) => c + t.coef, 0), 0);
-  const here = inPlace(o, vars);
+  const here = copy ? null : inPlace(o, vars);
   if (here) {
     const origin = starts.reduce((e, s, i) => add(e, mul(s, here.axes[i]!)), int(here.base));
     return { operand: o, buffer: here.buffer, lo: [], extent: [], stride: strideOver(here.axes), origin, elements: 0 };
