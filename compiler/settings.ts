@@ -30,7 +30,7 @@ export function resolveSettings<S extends object>(spec: ModelSpec<S>, o: Setting
         'build-setting',
         `model ${spec.name} has no setting '${key}'${near(key, Object.keys(base))}; it has: ${Object.keys(base).join(', ')}`,
       );
-    out[key] = parse(key, value, base[key]);
+    out[key] = isRecord(base[key]) ? merged(key, value, base[key]) : parse(key, value, base[key]);
   }
   if (o.size) out.size = spatial(spec.name, o.size, base.size);
   if (o.batch !== undefined) {
@@ -73,14 +73,35 @@ function parse(key: string, value: unknown, like: unknown): unknown {
     if (typeof like[0] !== 'number') return list;
     return numbers.every(Number.isFinite) ? numbers : bad('numbers separated by commas');
   }
-  if (like !== null && typeof like === 'object') {
+  return value;
+}
+
+const isRecord = (v: unknown): v is Record<string, unknown> => v !== null && typeof v === 'object' && !Array.isArray(v);
+
+/** A setting of several fields: those that are given, over the others. */
+function merged(key: string, value: unknown, like: Record<string, unknown>): Record<string, unknown> {
+  let given = value;
+  if (typeof value === 'string') {
     try {
-      return JSON.parse(value);
+      given = JSON.parse(value);
     } catch {
-      return bad('JSON');
+      given = null;
     }
   }
-  return value;
+  if (!isRecord(given))
+    throw new ModelError(
+      'build-setting',
+      `--set ${key}=${String(value)}: expected fields as JSON, such as ${key}=${JSON.stringify(Object.fromEntries(Object.entries(like).slice(0, 2)))}`,
+    );
+  const wrong = Object.entries(given).find(([k, v]) => typeof v !== typeof like[k]);
+  if (wrong)
+    throw new ModelError(
+      'build-setting',
+      wrong[0] in like
+        ? `--set ${key}: ${wrong[0]} is ${JSON.stringify(wrong[1])}; expected something like ${JSON.stringify(like[wrong[0]])}`
+        : `--set ${key} has no field '${wrong[0]}'; it has: ${Object.keys(like).join(', ')}`,
+    );
+  return { ...like, ...given };
 }
 
 /** `; did you mean 'featureSize'?` */

@@ -37,9 +37,8 @@ export function trace<S extends object>(spec: ModelSpec<S>, settings: S, only?: 
       throw new ModelError('model-entry', `model ${spec.name} has no entry '${n}'; it has: ${names.join(', ')}`);
   }
   const parameters: Parameters<typeof tracing>[0]['parameters'] = new Map();
-  const entries = names
-    .filter((n) => !only || only.includes(n))
-    .map((n) => traceEntry(n, built.entries[n]!, parameters));
+  const chosen = only ?? built.defaultEntries ?? names;
+  const entries = names.filter((n) => chosen.includes(n)).map((n) => traceEntry(n, built.entries[n]!, parameters));
   return {
     name: spec.name,
     settings: settings as Record<string, unknown>,

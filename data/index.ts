@@ -25,9 +25,11 @@ export {
   PHANTOM_LABELS,
   type Phantom,
   type PhantomOptions,
+  type PhantomReport,
   type PhantomTruth,
   phantom,
   phantomClasses,
+  type Statement,
 } from './phantom.ts';
 export { drawPicture, type PictureOptions, type PictureRow, pictureOf } from './picture.ts';
 export { ABDOMEN, type Prepared, type Preprocess, prepare, preprocessFrom, remapLabels } from './prepare.ts';

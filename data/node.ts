@@ -16,13 +16,16 @@ export interface PhantomSetOptions extends Omit<PhantomOptions, 'index'> {
 }
 
 /**
- * Writes DIR/images/NAME.nii.gz, DIR/labels/NAME.nii.gz and, last of all, DIR/dataset.json, which lists the pairs, the label
- * names and the truth of every patient (lesions, voxels, place for a report). Returns the names.
+ * Writes DIR/images/NAME.nii.gz, DIR/labels/NAME.nii.gz and DIR/reports/NAME.txt; pairs.jsonl (image, label and report of each
+ * patient) and lesions.csv (a lesion a row); and, last of all, dataset.json, which lists the pairs, the label names and the truth
+ * of every patient: lesions, voxels, and what each sentence of the report states. Returns the names.
  */
 export async function writePhantomSet(dir: string, options: PhantomSetOptions): Promise<string[]> {
   const { count, first = 0, onProgress, signal, ...rest } = options;
   const names: string[] = [];
   const training = [];
+  const pairs: string[] = [];
+  const lesions = ['name,lesion,kind,organ,side,d,h,w,diameter_mm,voxels'];
   for (let n = 0; n < count; n++) {
     signal?.throwIfAborted();
     const made = phantom({ ...rest, index: first + n });
@@ -31,7 +34,13 @@ export async function writePhantomSet(dir: string, options: PhantomSetOptions): 
     const label = `labels/${name}.nii.gz`;
     await writeVolume(join(dir, image), made.image);
     await writeVolume(join(dir, label), made.label);
-    training.push({ name, image, label, truth: made.truth });
+    const report = `reports/${name}.txt`;
+    await writeFileAtomic(join(dir, report), made.truth.report.text);
+    pairs.push(JSON.stringify({ patient: name, image, label, report }));
+    made.truth.lesions.forEach((l, i) => {
+      lesions.push([name, i, l.kind, l.organ, l.side ?? '', ...l.centre, l.diameterMm, l.voxels].join(','));
+    });
+    training.push({ name, image, label, report, truth: made.truth });
     names.push(name);
     onProgress?.(n + 1, count);
   }
@@ -45,6 +54,8 @@ export async function writePhantomSet(dir: string, options: PhantomSetOptions): 
     numTraining: count,
     training,
   };
+  await writeFileAtomic(join(dir, 'pairs.jsonl'), `${pairs.join('\n')}\n`);
+  await writeFileAtomic(join(dir, 'lesions.csv'), `${lesions.join('\n')}\n`);
   await writeFileAtomic(join(dir, 'dataset.json'), `${JSON.stringify(json, null, 1)}\n`);
   return names;
 }

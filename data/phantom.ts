@@ -1,18 +1,20 @@
-// The synthetic phantom: a contrast-enhanced body CT with labels and lesions, made from a seed. The project's tests, demo and
+// The synthetic phantom: a contrast-enhanced body CT with labels, lesions and a report, made from a seed. The project's tests, demo and
 // default training need no downloaded data. Same (seed, index, size, spacing, options) → same bytes, on any engine.
 
 import { diagonalAffine } from './affine.ts';
 import { DataError } from './errors.ts';
 import { type Anatomy, drawAnatomy, PHANTOM_LABELS, TISSUE_NAMES, TISSUES, tissueAt } from './phantom-anatomy.ts';
 import { drawLesions, type Lesion, paintLesions } from './phantom-lesions.ts';
+import { type PhantomReport, type ReportOptions, writeReport } from './phantom-report.ts';
 import { stream, threefryInto } from './random.ts';
 import { ValueNoise } from './value-noise.ts';
 import { type Dims, showDims, type Volume, voxelCount } from './volume.ts';
 
 export { PHANTOM_LABELS } from './phantom-anatomy.ts';
 export type { Lesion, LesionKind, LesionOrgan } from './phantom-lesions.ts';
+export type { PhantomReport, Statement } from './phantom-report.ts';
 
-export interface PhantomOptions {
+export interface PhantomOptions extends ReportOptions {
   readonly seed: number;
   /** Number of the patient within the set. */
   readonly index: number;
@@ -37,8 +39,7 @@ export interface PhantomTruth {
   readonly index: number;
   readonly labels: readonly { readonly id: number; readonly name: string; readonly voxels: number }[];
   readonly lesions: readonly Lesion[];
-  /** Text of the radiology report; null until one is written from the lesions. */
-  readonly report: string | null;
+  readonly report: PhantomReport;
 }
 
 export interface Phantom {
@@ -108,7 +109,7 @@ export function phantom(options: PhantomOptions): Phantom {
       index: options.index,
       labels: names.map((name, id) => ({ id, name, voxels: voxels[id]! })),
       lesions: painted,
-      report: null,
+      report: writeReport(random.fork(5), painted, options),
     },
   };
 }

@@ -53,6 +53,8 @@ export interface ModelSpec<S> {
   /** Entries, and the data contract the artifact carries. */
   build(settings: S): {
     readonly entries: Readonly<Record<string, EntrySpec>>;
+    /** What a build compiles that names no entries; default: all. */
+    readonly defaultEntries?: readonly string[];
     readonly preprocess?: Readonly<Record<string, unknown>>;
   };
 }

@@ -152,13 +152,16 @@ export function largestError(
   return error;
 }
 
-/** In (-1, 1), from integers alone. */
+/** In (-1, 1), from integers alone: a hash of each place (murmur3's finaliser). A linear congruential generator would not do: its
+ *  elements a row apart are correlated, and rounding errors of Winograd's sums with them. */
 function noise(n: number, seed: number): Float32Array {
   const out = new Float32Array(n);
-  let state = Math.imul(seed, 2654435761) >>> 0;
+  const key = Math.imul(seed, 0x9e3779b1);
   for (let i = 0; i < n; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    out[i] = (state >>> 8) / 2 ** 23 - 1;
+    let x = (i ^ key) | 0;
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+    out[i] = ((x ^ (x >>> 16)) >>> 8) / 2 ** 23 - 1;
   }
   return out;
 }

@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import type { TuningTable } from '../../compiler/index.ts';
 import type { Manifest } from '../../runtime/manifest.ts';
 import { command } from '../command.ts';
+import { CliError } from '../errors.ts';
 import type { Output } from '../output.ts';
 import { columns, parseBytes, parseNames, parseSize, showBytes, showCount, showFlops, showTime } from '../units.ts';
 
@@ -18,6 +20,11 @@ export const build = command({
     set: { kind: 'pairs', value: 'KEY=VALUE …', help: 'settings of the model, over the preset' },
     size: { kind: 'text', value: 'N|DxHxW', help: 'voxels of a patch' },
     batch: { kind: 'integer', min: 1, value: 'N', help: 'samples of a batch' },
+    text: {
+      kind: 'text',
+      value: 'FOLDER',
+      help: "take the text tower's settings from this Hugging Face folder's config.json (BERT, RoBERTa)",
+    },
     entries: { kind: 'text', value: 'a,b', help: 'compile these entries alone' },
     precision: {
       kind: 'choice',
@@ -59,6 +66,10 @@ export const build = command({
       't3dc build t3d --preset base --size 160x256x256 --precision f16 --slabs --memory 3GiB',
       'for whole volumes of that size at once: no windows, no seams',
     ],
+    [
+      't3dc build t3d --entries encodeText --text models/RadBERT --set textTokens=64 -o dist/text',
+      'a text tower for those weights; t3dc run dist/text encodeText --weights models/RadBERT/model.safetensors',
+    ],
     ['t3dc build examples/unet.ts -o unet.t3dc --entries logits', 'another model, inference alone, as one file'],
   ],
   async run({ MODEL }, values, { out, signal }) {
@@ -70,9 +81,10 @@ export const build = command({
     const compiler = await import('../../compiler/index.ts');
     const tuning = await tables(values.tuning);
     const spec = await compiler.loadModel(MODEL);
+    const set = values.text === undefined ? values.set : { text: await textTower(values.text), ...values.set };
     const built = await compiler.build(spec, {
       preset: values.preset,
-      set: values.set,
+      set,
       size,
       batch: values.batch,
       entries,
@@ -100,6 +112,24 @@ export const build = command({
     out.json({ artifact: where, ...facts(built.manifest), files: built.files.size, bytes, ms: built.ms });
   },
 });
+
+/** Settings of the text tower, from a folder's config.json. @throws CliError, ModelError */
+async function textTower(folder: string): Promise<object> {
+  const { readBytes } = await import('../../data/node.ts');
+  const { textSettings } = await import('../../models/t3d/text-settings.ts');
+  const path = join(folder, 'config.json');
+  let config: unknown;
+  try {
+    config = JSON.parse(new TextDecoder().decode(await readBytes(path)));
+  } catch (e) {
+    throw new CliError('bad-input', `--text ${folder}: its config.json cannot be read`, {
+      found: e instanceof Error ? e.message : String(e),
+      expected: 'a folder with config.json and model.safetensors, as Hugging Face stores a BERT or RoBERTa',
+      hint: 'Download the model with its files, or check the path.',
+    });
+  }
+  return textSettings(config);
+}
 
 /** Tables of measured schedules. @throws TuningError */
 async function tables(which: string): Promise<TuningTable[]> {

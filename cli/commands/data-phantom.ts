@@ -4,10 +4,11 @@ import { parseSize, parseSpacing, showTime } from '../units.ts';
 
 export const dataPhantom = command({
   name: 'data phantom',
-  summary: 'write a synthetic labelled CT set',
+  summary: 'write a synthetic set of CTs with labels and reports',
   description: [
-    'Draws body CTs (lungs, liver, spleen, kidneys, spine, aorta, with lesions) from a seed and writes DIR/images, DIR/labels ' +
-      'and DIR/dataset.json. The same seed gives the same bytes everywhere.',
+    'Draws body CTs (lungs, liver, spleen, kidneys, spine, aorta, with lesions) from a seed, and reports that tell the lesions in ' +
+      'varied wording. Writes DIR/images, DIR/labels, DIR/reports, DIR/pairs.jsonl, DIR/lesions.csv (a lesion a row) and ' +
+      'DIR/dataset.json. The same seed gives the same bytes everywhere.',
   ],
   positionals: [],
   options: {
@@ -25,6 +26,7 @@ export const dataPhantom = command({
     },
     lesions: { kind: 'integer', min: 0, max: 20, default: 3, value: 'N', help: 'most lesions of one patient' },
     'lesion-class': { kind: 'flag', help: 'give lesions a label of their own' },
+    'second-language': { kind: 'number', min: 0, max: 1, default: 0.1, value: 'P', help: 'share of reports in German' },
   },
   examples: [
     ['t3dc data phantom -o data/phantom --cases 16 --size 64', '16 patients of 64³ voxels of 6 mm'],
@@ -51,6 +53,7 @@ export const dataPhantom = command({
       classes: values.classes,
       maxLesions: values.lesions,
       lesionClass: values['lesion-class'],
+      secondLanguage: values['second-language'],
       onProgress: (done) => bar.update(done),
       signal,
     });

@@ -26,4 +26,17 @@ export const dialects: readonly Dialect[] = [
     about: 'MLP layers named `fc1` and `fc2`',
     rewrites: [{ match: '\\.mlp\\.fc([12])\\.', replace: '.mlp.linear$1.' }],
   },
+  {
+    name: 'hugging-face',
+    about:
+      'BERT and RoBERTa files of Hugging Face: the text tower without the prefix `text.`; old ones with `gamma` and `beta`',
+    rewrites: [
+      {
+        match: '^(?:(?:bert|roberta|model|text_model)\\.)?(?=embeddings\\.|encoder\\.layer\\.\\d|pooler\\.)',
+        replace: 'text.',
+      },
+      { match: '^(text\\..*LayerNorm\\.)gamma$', replace: '$1weight' },
+      { match: '^(text\\..*LayerNorm\\.)beta$', replace: '$1bias' },
+    ],
+  },
 ];

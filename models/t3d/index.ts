@@ -1,10 +1,14 @@
-// T3D: the model of this project. Entries: `logits` and `predict` for inference, `segment` for training.
-import { adamW, diceCELoss, f32, i32, model, region } from '../../dsl/index.ts';
+// T3D: the model of this project. Entries: `logits` and `predict` for inference, `segment` for training; `encodeImage` and
+// `encodeText` give the features of the two towers.
+import { adamW, diceCELoss, f32, i32, model, region, scope } from '../../dsl/index.ts';
 import { dialects } from './dialects.ts';
 import { check, checkTrainable, DEFAULTS, PRESETS, preprocess, type Settings } from './settings.ts';
-import { swinUNETR } from './vision.ts';
+import { textPool, textTransformer } from './text.ts';
+import { checkText, textSettings } from './text-settings.ts';
+import { channelsLast, encode, swinUNETR } from './vision.ts';
 
 export type { Settings } from './settings.ts';
+export { textSettings };
 
 export default model<Settings>({
   name: 't3d',
@@ -16,8 +20,10 @@ export default model<Settings>({
     const [d, h, w] = s.size;
     const volume = f32({ b: s.batch, c: s.inChannels, d, h, w });
     const label = i32({ b: s.batch, c: 1, d, h, w });
+    const tokens = { b: s.batch, t: s.textTokens };
     return {
       preprocess: { ...preprocess(s) },
+      defaultEntries: ['logits', 'predict', 'segment'],
       entries: {
         /** volume [b c d h w], 0..1 -> logits [b k d h w] */
         logits: {
@@ -29,6 +35,27 @@ export default model<Settings>({
         predict: {
           inputs: { volume },
           run: ({ volume: x }) => region('t3d', () => ({ labels: swinUNETR(x!, s, false).argmax('c') })),
+        },
+        /** volume [b c d h w], 0..1 -> tokens [b n c], the normalised map at 1/16 (c = 8 f, n in the order d h w), and their mean
+         *  pooled [b c] */
+        encodeImage: {
+          inputs: { volume },
+          run: ({ volume: x }) =>
+            region('t3d', () => {
+              const v = encode(channelsLast(x!), s, false)[3]!.merge('d h w', 'n');
+              return { tokens: v, pooled: v.mean('n') };
+            }),
+        },
+        /** input_ids and attention_mask [b t] (1 for tokens, 0 for padding) -> last_hidden_state [b t c], pooled [b c] */
+        encodeText: {
+          inputs: { input_ids: i32(tokens), attention_mask: i32(tokens) },
+          run({ input_ids: ids, attention_mask: mask }) {
+            checkText(s.text, s.textTokens);
+            return scope('text', () => {
+              const x = textTransformer(ids!, mask!, s.text);
+              return { last_hidden_state: x, pooled: textPool(x, mask!, s.text) };
+            });
+          },
         },
         /** volume [b c d h w] and label [b 1 d h w], class indices -> loss: Dice + cross-entropy (MONAI's DiceCELoss) */
         segment: {

@@ -1,6 +1,7 @@
 // Settings of the vision tower and of its segmentation task. Architecture fields carry MONAI's names in camel case.
 import type { Preprocess } from '../../data/prepare.ts';
 import { ModelError } from '../../dsl/index.ts';
+import { TEXT_DEFAULTS, type TextSettings } from './text-settings.ts';
 
 /** The order in which patch merging concatenates the eight neighbours; see patch-merging.ts. */
 export type Merging = 'legacy' | 'mergingv2' | 'merging';
@@ -32,10 +33,15 @@ export interface Settings {
   /** Stochastic depth of the last block; earlier blocks less, linearly from 0 (training only). */
   readonly dropPathRate: number;
 
+  /** The text tower. `t3dc build --text FOLDER` takes it from a Hugging Face folder's config.json. */
+  readonly text: TextSettings;
+
   // ── shapes
   /** Voxels of a patch of the volume, d h w; multiples of 32. */
   readonly size: readonly [number, number, number];
   readonly batch: number;
+  /** Tokens of a sequence, padding included. */
+  readonly textTokens: number;
 
   // ── training
   readonly lr: number;
@@ -83,8 +89,10 @@ export const DEFAULTS: Settings = {
   dropRate: 0,
   attnDropRate: 0,
   dropPathRate: 0,
+  text: TEXT_DEFAULTS,
   size: [64, 64, 64],
   batch: 1,
+  textTokens: 128,
   lr: 1e-4,
   weightDecay: 1e-5,
   schedule: 'warmupCosine',

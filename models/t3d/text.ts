@@ -1,0 +1,96 @@
+// The text tower: BERT and RoBERTa with Hugging Face's names, so that their weights load as they are.
+import {
+  attention,
+  einsum,
+  gather,
+  gelu,
+  type Init,
+  iota,
+  layerNorm,
+  linear,
+  param,
+  scope,
+  type Tensor,
+} from '../../dsl/index.ts';
+import type { TextSettings } from './text-settings.ts';
+
+/** BERT's initializer_range. */
+const NORMAL: Init = { kind: 'normal', mean: 0, std: 0.02 };
+const ZERO: Init = { kind: 'constant', value: 0 };
+/** Added to scores of padding: e to its power is 0 in f32, and a row of padding alone stays finite. */
+const MASKED = -1e9;
+
+/** ids and mask [b t] (i32; mask 1 for tokens, 0 for padding) -> token features [b t c]. */
+export function textTransformer(ids: Tensor, mask: Tensor, s: TextSettings): Tensor {
+  let x = scope('embeddings', () => embeddings(ids, s));
+  scope('encoder', () =>
+    scope('layer', () => {
+      for (let i = 0; i < s.layers; i++) x = scope(`${i}`, () => layer(x, mask, s));
+    }),
+  );
+  return x;
+}
+
+/** Token features [b t c] and mask [b t] -> one vector a sequence, [b c]. */
+export function textPool(x: Tensor, mask: Tensor, s: TextSettings): Tensor {
+  if (s.pooling === 'mean') {
+    const m = mask.cast('f32');
+    return x.mul(m).sum('t').div(m.sum('t').max(1));
+  }
+  const first = x.slice('t', 0, 1).squeeze('t');
+  return s.pooling === 'cls' ? first : scope('pooler', () => dense(first, s.hiddenSize).tanh());
+}
+
+const dense = (x: Tensor, out: number): Tensor =>
+  scope('dense', () => linear(x, out, { axis: 'c', init: NORMAL, biasInit: ZERO }));
+
+const norm = (x: Tensor, s: TextSettings): Tensor =>
+  scope('LayerNorm', () => layerNorm(x, 'c', { eps: s.layerNormEps }));
+
+/** Sum of the embeddings of words, positions and the first token type, normalised. */
+function embeddings(ids: Tensor, s: TextSettings): Tensor {
+  const table = (name: string, rows: number): Tensor =>
+    scope(name, () => param('weight', { r: rows, c: s.hiddenSize }, { init: NORMAL }));
+  const words = gather(table('word_embeddings', s.vocabSize), ids);
+  const types = table('token_type_embeddings', s.typeVocabSize).slice('r', 0, 1).squeeze('r');
+  const rows = table('position_embeddings', s.maxPositions);
+  const places =
+    s.positions === 'bert'
+      ? rows.slice('r', 0, ids.size('t')).rename({ r: 't' })
+      : gather(rows, robertaPositions(ids, s));
+  return norm(words.add(places).add(types), s);
+}
+
+/** Place of each token among those that are no padding, from padTokenId + 1; padding has padTokenId itself. */
+function robertaPositions(ids: Tensor, s: TextSettings): Tensor {
+  const n = ids.size('t');
+  const real = ids.ne(s.padTokenId).cast('f32');
+  const upTo = iota('u', n).expand('t', n).le(iota('t', n)).cast('f32');
+  const place = einsum(real.rename({ t: 'u' }), upTo, 'b t');
+  return place.mul(real).add(s.padTokenId).cast('i32');
+}
+
+function layer(x: Tensor, mask: Tensor, s: TextSettings): Tensor {
+  const attended = scope('attention', () => {
+    const heads = scope('self', () => selfAttention(x, mask, s));
+    return scope('output', () => norm(dense(heads, s.hiddenSize).add(x), s));
+  });
+  const wide = scope('intermediate', () => gelu(dense(attended, s.intermediateSize)));
+  return scope('output', () => norm(dense(wide, s.hiddenSize).add(attended), s));
+}
+
+function selfAttention(x: Tensor, mask: Tensor, s: TextSettings): Tensor {
+  const e = s.hiddenSize / s.heads;
+  const project = (name: string, token: string): Tensor =>
+    scope(name, () => linear(x, s.hiddenSize, { axis: 'c', init: NORMAL, biasInit: ZERO }))
+      .split('c', { h: s.heads, e })
+      .rename({ b: 'g', t: token });
+  const keys = mask.rename({ b: 'g', t: 'm' });
+  // Every query is of the group of tokens; padding, as a key, is of the other.
+  const queries = mask.mul(0).add(1).rename({ b: 'g', t: 'n' });
+  return attention(project('query', 'n'), project('key', 'm'), project('value', 'm'), {
+    groups: { q: queries, k: keys, maskValue: MASKED },
+  })
+    .merge('h e', 'c')
+    .rename({ g: 'b', n: 't' });
+}

@@ -1,0 +1,98 @@
+// The text tower against Hugging Face's BertModel and RobertaModel in float64: test/reference/text.py wrote the goldens.
+import type { Test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { build } from '../compiler/index.ts';
+import { f32, i32, model, scope } from '../dsl/index.ts';
+import { textPool, textTransformer } from '../models/t3d/text.ts';
+import { type TextSettings, textSettings } from '../models/t3d/text-settings.ts';
+import { type OpenOptions, open } from '../runtime/index.ts';
+import { classes, uniform } from './counters.ts';
+import { compareGolden, loadGolden, type TensorGolden } from './golden.ts';
+import { weightsFor } from './parity.ts';
+
+interface TextGolden {
+  readonly config: Record<string, unknown>;
+  readonly seed: number;
+  readonly lengths: readonly number[];
+  readonly tokens: number;
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly tensors: Readonly<Record<string, TensorGolden>>;
+}
+
+/** Features, and a loss whose gradient by them are given cotangents. */
+const spec = (s: TextSettings, b: number, t: number) =>
+  model({
+    name: 'text',
+    settings: {},
+    build: () => ({
+      entries: {
+        encode: {
+          inputs: { input_ids: i32({ b, t }), attention_mask: i32({ b, t }) },
+          run: ({ input_ids: ids, attention_mask: mask }) =>
+            scope('text', () => {
+              const x = textTransformer(ids!, mask!, s);
+              return { last_hidden_state: x, mean: textPool(x, mask!, { ...s, pooling: 'mean' }) };
+            }),
+        },
+        train: {
+          inputs: {
+            input_ids: i32({ b, t }),
+            attention_mask: i32({ b, t }),
+            hidden: f32({ b, t, c: s.hiddenSize }),
+            pooled: f32({ b, c: s.hiddenSize }),
+          },
+          loss: 'loss',
+          run: ({ input_ids: ids, attention_mask: mask, hidden, pooled }) =>
+            scope('text', () => {
+              const x = textTransformer(ids!, mask!, s);
+              const p = textPool(x, mask!, { ...s, pooling: 'pooler' });
+              return { pooler: p, loss: x.mul(hidden!).sum('b t c').add(p.mul(pooled!).sum('b c')) };
+            }),
+        },
+      },
+    }),
+  });
+
+export function textTests(test: Test, device: 'webgpu' | 'wasm', options: OpenOptions = {}): void {
+  for (const name of ['bert', 'roberta']) {
+    test(`${name}: features to 1e-5, every gradient to 1e-4`, async () => {
+      const g = loadGolden<TextGolden>(`text/${name}`);
+      const s = textSettings(g.config);
+      const [b, t] = [g.lengths.length, g.tokens];
+      const built = await build(spec(s, b, t), { targets: [device] });
+      const session = await open(built.files, { device, onNotice: () => {}, ...options });
+      try {
+        await session.loadWeights(weightsFor(built.manifest, g.seed));
+        const drawn = classes(g.seed, 'input_ids', b * t, s.vocabSize - 2);
+        const mask = Int32Array.from({ length: b * t }, (_, i) => (i % t < g.lengths[Math.floor(i / t)]! ? 1 : 0));
+        const ids = Int32Array.from(drawn, (v, i) => (mask[i] ? v + 2 : s.padTokenId));
+        const texts = { input_ids: ids, attention_mask: mask };
+        const check = (key: string, values: ArrayLike<number>, relL2: number, floor = 0): void => {
+          const c = compareGolden(g.tensors[key]!, values, { relL2, floor });
+          assert.ok(c.ok, `${key}: ${c.message}`);
+        };
+        const out = await session.entries.encode!(texts);
+        check('last_hidden_state', out.last_hidden_state as Float32Array, 1e-5);
+        check('mean', out.mean as Float32Array, 1e-5);
+        const c = s.hiddenSize;
+        const { outputs, grads } = await session.grads('train', {
+          ...texts,
+          hidden: uniform(g.seed, 'cotangent.last_hidden_state', b * t * c, 1),
+          pooled: uniform(g.seed, 'cotangent.pooler', b * c, 1),
+        });
+        check('pooler', outputs.pooler as Float32Array, 1e-5);
+        const names = Object.keys(g.tensors).filter((n) => n.startsWith('grad.'));
+        assert.equal(
+          names.map((n) => n.slice(5)).sort(),
+          Object.keys(grads).sort(),
+          "parameters' names are Hugging Face's",
+        );
+        // A key's bias has no gradient but for rounding: softmax ignores what it adds to all scores of a query.
+        for (const n of names) check(n, grads[n.slice(5)]!, 1e-4, 1e-4 * g.gradientNorm);
+      } finally {
+        await session.close();
+      }
+    });
+  }
+}
