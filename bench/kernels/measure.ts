@@ -7,6 +7,7 @@ import * as t from '../../dsl/index.ts';
 import type { Kernel } from '../../kernels/ir.ts';
 import { planWinograd } from '../../kernels/wasm/winogradPlan.ts';
 import { type OpenOptions, open, type Session } from '../../runtime/index.ts';
+import { noise } from '../noise.ts';
 import { type CaseResult, type Ceiling, percentiles, rate } from '../schema.ts';
 import type { BenchCase } from './cases.ts';
 import { sampleOutputs } from './sampled.ts';
@@ -150,18 +151,4 @@ export function largestError(
     if (!(e <= error)) error = e;
   }
   return error;
-}
-
-/** In (-1, 1), from integers alone: a hash of each place (murmur3's finaliser). A linear congruential generator would not do: its
- *  elements a row apart are correlated, and rounding errors of Winograd's sums with them. */
-function noise(n: number, seed: number): Float32Array {
-  const out = new Float32Array(n);
-  const key = Math.imul(seed, 0x9e3779b1);
-  for (let i = 0; i < n; i++) {
-    let x = (i ^ key) | 0;
-    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
-    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-    out[i] = ((x ^ (x >>> 16)) >>> 8) / 2 ** 23 - 1;
-  }
-  return out;
 }

@@ -1,5 +1,6 @@
 // The work that all programs do: the same numbers in, the same convolution, gradient, network or training step.
 import { type Config, modelInputs } from '../../test/golden.ts';
+import { noise } from '../noise.ts';
 import type { Kind } from './schema.ts';
 
 interface Common {
@@ -15,7 +16,8 @@ interface Common {
   readonly limit: number;
 }
 
-/** x [1 ci d h w], weight [co ci 3 3 3], dy [1 co d h w], stride 1, padding 1; PyTorch's order. */
+/** x [1 ci d h w], weight [co ci 3 3 3], dy [1 co d h w], stride 1, padding 1; PyTorch's order, which a program whose own is
+ *  another changes before it is timed. */
 export interface ConvCase extends Common {
   readonly op: 'conv3d';
   readonly pass: 'forward' | 'data' | 'weight';
@@ -121,9 +123,14 @@ export function inputsOf(c: PeerCase): Readonly<Record<string, Tensor>> {
 }
 
 function tensor(shape: readonly number[], seed: number, scale: number): Tensor {
-  const n = shape.reduce((a, b) => a * b, 1);
-  const at = (i: number): number => ((Math.imul(i + seed, 2654435761) >>> 8) % 2001) / 1000 - 1;
-  return { shape, data: Float32Array.from({ length: n }, (_, i) => scale * at(i)) };
+  return {
+    shape,
+    data: noise(
+      shape.reduce((a, b) => a * b, 1),
+      seed,
+      scale,
+    ),
+  };
 }
 
 export const outputShape = (c: ConvCase): number[] =>

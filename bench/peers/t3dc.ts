@@ -26,8 +26,6 @@ export const VERSION = (
 
 /** What a training step may allocate in all, on either target. */
 const MEMORY = 4 * 2 ** 30;
-/** A binding that every adapter has; where a whole tensor in PyTorch's order is larger, tensors go channels last. */
-const BINDING = 128 * 2 ** 20;
 
 type Inputs = Readonly<Record<string, Tensor>>;
 
@@ -86,8 +84,7 @@ const opened = (files: ReadonlyMap<string, Uint8Array>, { device, threads }: Opt
   open(files, { device, threads, onNotice: () => {}, dawnFlags: ['enable-dawn-features=vulkan_enable_f16_on_nvidia'] });
 
 async function convolution(c: ConvCase, inputs: Inputs, o: Options): Promise<Runner> {
-  const last = o.device === 'webgpu' && 4 * Math.max(c.ci, c.co) * c.size ** 3 > BINDING;
-  const port = (name: string) => (name === 'weight' ? kernelPort(c) : volumePort(c, name === 'dy' ? c.co : c.ci, last));
+  const port = (name: string) => (name === 'weight' ? kernelPort(c) : volumePort(c, name === 'dy' ? c.co : c.ci));
   const forward = c.pass === 'forward';
   const wanted = Object.keys(inputs).filter((name) => !(forward && name === 'weight'));
   const spec = t.model({
@@ -97,7 +94,7 @@ async function convolution(c: ConvCase, inputs: Inputs, o: Options): Promise<Run
       entries: {
         conv: {
           inputs: Object.fromEntries(wanted.map((name) => [name, port(name)])),
-          run: (v) => ({ y: forward ? layer(c, v.x!, last) : gradient(c, v, last) }),
+          run: (v) => ({ y: forward ? layer(c, v.x!) : gradient(c, v) }),
         },
       },
     }),
@@ -112,43 +109,37 @@ async function convolution(c: ConvCase, inputs: Inputs, o: Options): Promise<Run
   const feed = Object.fromEntries(
     wanted.map((name) => {
       const { data } = inputs[name]!;
-      return [name, last && name !== 'weight' ? channelsLast(data, channels(name)) : data];
+      return [name, name !== 'weight' ? channelsLast(data, channels(name)) : data];
     }),
   );
   let y: Float32Array;
   return {
-    ...(last ? { note: "channels last: in PyTorch's order a tensor is over a 128 MiB binding" } : {}),
+    note: 'channels last',
     async run() {
       const since = performance.now();
       y = (await session.entries.conv!(feed)).y as Float32Array;
       return performance.now() - since;
     },
-    output: async () => (last && c.pass !== 'weight' ? channelsFirst(y, outputShape(c)[1]!) : y),
+    output: async () => (c.pass !== 'weight' ? channelsFirst(y, outputShape(c)[1]!) : y),
     close: () => session.close(),
   };
 }
 
 const kernelPort = (c: ConvCase) => t.f32({ o: c.co, c: c.ci, kd: c.k, kh: c.k, kw: c.k });
 
-function volumePort(c: ConvCase, channels: number, last: boolean) {
-  const sides = { d: c.size, h: c.size, w: c.size };
-  return last ? t.f32({ b: 1, ...sides, c: channels }) : t.f32({ b: 1, c: channels, ...sides });
-}
+const volumePort = (c: ConvCase, channels: number) => t.f32({ b: 1, d: c.size, h: c.size, w: c.size, c: channels });
 
 /** A layer, whose weight is a parameter. */
-function layer(c: ConvCase, x: t.Tensor, last: boolean): t.Tensor {
-  const y = t.scope('conv', () => t.conv3d(x, c.co, { kernel: c.k, bias: false }));
-  return last ? y : y.permute('b c d h w');
-}
+const layer = (c: ConvCase, x: t.Tensor): t.Tensor =>
+  t.scope('conv', () => t.conv3d(x, c.co, { kernel: c.k, bias: false }));
 
-/** The bench's own case, in PyTorch's order. */
-function gradient(c: ConvCase, inputs: Readonly<Record<string, t.Tensor>>, last: boolean): t.Tensor {
+/** The bench's own case; the weight and its gradient in PyTorch's order. */
+function gradient(c: ConvCase, inputs: Readonly<Record<string, t.Tensor>>): t.Tensor {
   const { x, weight, dy } = inputs;
-  const given = { x: x?.permute('b d h w c'), w: weight?.permute('kd kh kw c o'), dy: dy?.permute('b d h w c') };
+  const given = { x, w: weight?.permute('kd kh kw c o'), dy };
   const present = Object.fromEntries(Object.entries(given).flatMap(([name, v]) => (v ? [[name, v]] : [])));
   const { dx, dw } = conv3d(c.pass as 'data', { ci: c.ci, co: c.co, k: c.k, size: c.size }).run(present);
-  if (c.pass === 'weight') return dw!.permute('o c kd kh kw');
-  return last ? dx! : dx!.permute('b c d h w');
+  return c.pass === 'weight' ? dw!.permute('o c kd kh kw') : dx!;
 }
 
 async function network(c: ModelCase, inputs: Inputs, o: Options): Promise<Runner> {
