@@ -51,20 +51,25 @@ const norm = (x: Tensor, s: TextSettings): Tensor =>
 function embeddings(ids: Tensor, s: TextSettings): Tensor {
   const table = (name: string, rows: number): Tensor =>
     scope(name, () => param('weight', { r: rows, c: s.hiddenSize }, { init: NORMAL }));
-  const words = gather(table('word_embeddings', s.vocabSize), ids);
+  const real = ids.ne(s.padTokenId);
+  /** As PyTorch's Embedding with padding_idx: the row of padding has no gradient. */
+  const rowsOf = (of: Tensor, index: Tensor): Tensor => {
+    const x = gather(of, index);
+    return real.where(x, x.detach());
+  };
+  const words = rowsOf(table('word_embeddings', s.vocabSize), ids);
   const types = table('token_type_embeddings', s.typeVocabSize).slice('r', 0, 1).squeeze('r');
   const rows = table('position_embeddings', s.maxPositions);
   const places =
     s.positions === 'bert'
       ? rows.slice('r', 0, ids.size('t')).rename({ r: 't' })
-      : gather(rows, robertaPositions(ids, s));
+      : rowsOf(rows, robertaPositions(real.cast('f32'), s));
   return norm(words.add(places).add(types), s);
 }
 
-/** Place of each token among those that are no padding, from padTokenId + 1; padding has padTokenId itself. */
-function robertaPositions(ids: Tensor, s: TextSettings): Tensor {
-  const n = ids.size('t');
-  const real = ids.ne(s.padTokenId).cast('f32');
+/** real [b t], 1 for tokens -> place of each among those that are no padding, from padTokenId + 1; padding has padTokenId itself. */
+function robertaPositions(real: Tensor, s: TextSettings): Tensor {
+  const n = real.size('t');
   const upTo = iota('u', n).expand('t', n).le(iota('t', n)).cast('f32');
   const place = einsum(real.rename({ t: 'u' }), upTo, 'b t');
   return place.mul(real).add(s.padTokenId).cast('i32');
