@@ -9,6 +9,8 @@ process.setSourceMapsEnabled(true);
 // Of packages that we use, not of ours.
 process.noDeprecation = true;
 register();
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on('error', (e) => process.exit(e.code === 'EPIPE' ? 0 : 1));
 const { main } = await import('../cli/main.ts');
 process.exitCode = await main(process.argv.slice(2));
 // A driver's thread has been seen to keep the process alive at the end.

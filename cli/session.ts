@@ -58,7 +58,12 @@ export async function loadWeightsFile(session: Session, path: string, out: Outpu
   }
   const report = await session.loadWeights(file);
   for (const d of report.dialects) out.note(`${path}: ${d.tensors} tensors by the names of ${d.name}`);
-  if (report.ignored.length > 0) out.note(`${path}: ${report.ignored.length} tensors that hold no weights left out`);
+  if (report.ignored.length > 0) {
+    const few = report.ignored.slice(0, 3).join(', ');
+    out.note(
+      `${path}: ${report.ignored.length} tensors that this artifact does not use left out: ${few}${report.ignored.length > 3 ? ', …' : ''}`,
+    );
+  }
 }
 
 /** @throws CliError `no-weights` when neither weights nor a seed were given to a model that has parameters */

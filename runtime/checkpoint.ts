@@ -21,7 +21,8 @@ export interface WeightReport {
     readonly found: readonly number[];
     readonly expected: readonly number[];
   }[];
-  /** Buffers without weights: integer tensors that no parameter takes, and what `rename` leaves out. */
+  /** What was left out: integer tensors that no parameter takes (buffers), groups that dialects call optional and this artifact
+   *  lacks as a whole, and what `rename` leaves out. */
   readonly ignored: readonly string[];
 }
 
@@ -73,6 +74,9 @@ function matchNames(
   for (const p of parameters) for (const alias of p.aliases ?? []) byName.set(alias, p);
   for (const p of parameters) byName.set(p.name, p);
   const translate = translator(dialects, byName);
+  const absent = dialects
+    .flatMap((d) => (d.optional ?? []).map((match) => new RegExp(match)))
+    .filter((group) => !parameters.some((p) => group.test(p.name)));
 
   const tensors = new Map<Parameter, StoredTensor>();
   const used = new Map<string, number>();
@@ -89,7 +93,8 @@ function matchNames(
     const { name, dialects: through } = translate(wanted);
     const parameter = byName.get(name);
     if (!parameter) {
-      (/^(I|U|BOOL)/.test(tensor.dtype) ? ignored : unexpected).push(original);
+      const left = /^(I|U|BOOL)/.test(tensor.dtype) || absent.some((group) => group.test(name));
+      (left ? ignored : unexpected).push(original);
     } else if (tensor.shape.join() !== parameter.shape.join()) {
       shapeMismatch.push({ name: parameter.name, found: tensor.shape, expected: parameter.shape });
       mismatched.add(parameter);

@@ -12,6 +12,9 @@ export interface Dialect {
   readonly about: string;
   /** Applied in order: a regular expression over the whole name, and its replacement. */
   readonly rewrites: readonly { readonly match: string; readonly replace: string }[];
+  /** Groups of names, as regular expressions on what the rewrites left, that a file may hold and an artifact lack as a whole:
+   *  heads that are not wanted, or parts of the model that its entries do not use. They are left out, and that is reported. */
+  readonly optional?: readonly string[];
 }
 
 export interface Manifest {

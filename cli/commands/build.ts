@@ -123,7 +123,7 @@ async function textTower(folder: string): Promise<object> {
     config = JSON.parse(new TextDecoder().decode(await readBytes(path)));
   } catch (e) {
     throw new CliError('bad-input', `--text ${folder}: its config.json cannot be read`, {
-      found: e instanceof Error ? e.message : String(e),
+      found: String(e instanceof Error ? e.message : e).split('\n')[0]!,
       expected: 'a folder with config.json and model.safetensors, as Hugging Face stores a BERT or RoBERTa',
       hint: 'Download the model with its files, or check the path.',
     });

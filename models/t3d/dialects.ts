@@ -4,6 +4,12 @@ import type { Dialect } from '../../dsl/index.ts';
 /** In the order in which they are tried; data, so that it can travel in an artifact's manifest. */
 export const dialects: readonly Dialect[] = [
   {
+    name: 'monai',
+    about: "MONAI's own names, which are ours; the decoder is left out by an artifact that has none (encodeImage)",
+    rewrites: [],
+    optional: ['^(?:encoder(?:[1-4]|10)|decoder[1-5]|out)\\.'],
+  },
+  {
     name: 'voco',
     about: 'VoCo: encoder under `swin_vit`, below `backbone.` or `student.` in pre-training files',
     rewrites: [
@@ -38,5 +44,6 @@ export const dialects: readonly Dialect[] = [
       { match: '^(text\\..*LayerNorm\\.)gamma$', replace: '$1weight' },
       { match: '^(text\\..*LayerNorm\\.)beta$', replace: '$1bias' },
     ],
+    optional: ['^text\\.pooler\\.', '^(?:cls|lm_head|classifier|qa_outputs)\\.'],
   },
 ];

@@ -66,7 +66,14 @@ test('data phantom writes a set that is named in JSON', async () => {
     assert.is(found.code, 0, found.stderr);
     const { cases } = JSON.parse(found.stdout) as { cases: string[] };
     assert.equal(cases, ['phantom_0000', 'phantom_0001']);
-    assert.equal((await readdir(join(dir, 'set'))).sort(), ['dataset.json', 'images', 'labels']);
+    assert.equal((await readdir(join(dir, 'set'))).sort(), [
+      'dataset.json',
+      'images',
+      'labels',
+      'lesions.csv',
+      'pairs.jsonl',
+      'reports',
+    ]);
     const json = JSON.parse(await readFile(join(dir, 'set', 'dataset.json'), 'utf8')) as { numTraining: number };
     assert.is(json.numTraining, 2);
   } finally {
