@@ -4,6 +4,8 @@ import type { Command } from './command.ts';
 import { bench } from './commands/bench.ts';
 import { build } from './commands/build.ts';
 import { dataPhantom } from './commands/data-phantom.ts';
+import { dataTokenize } from './commands/data-tokenize.ts';
+import { dataVocabulary } from './commands/data-vocabulary.ts';
 import { doctor } from './commands/doctor.ts';
 import { inspect } from './commands/inspect.ts';
 import { run } from './commands/run.ts';
@@ -15,7 +17,19 @@ import { COMMON, helpOf, overview } from './help.ts';
 import { Output } from './output.ts';
 import { version } from './version.ts';
 
-export const COMMANDS: readonly Command[] = [build, run, train, segment, inspect, bench, tune, doctor, dataPhantom];
+export const COMMANDS: readonly Command[] = [
+  build,
+  run,
+  train,
+  segment,
+  inspect,
+  bench,
+  tune,
+  doctor,
+  dataPhantom,
+  dataVocabulary,
+  dataTokenize,
+];
 
 /** Runs one command line (without `node t3dc`) and returns the exit code. Never throws. */
 export async function main(words: readonly string[], output?: Output): Promise<number> {

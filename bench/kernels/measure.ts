@@ -138,17 +138,31 @@ export const inputsOf = (c: BenchCase): Record<string, Float32Array> =>
     ]),
   );
 
-/** Largest |found - expected| over the samples, in units of the largest |expected| of that output. */
+/** So many samples show how large an output's elements are. */
+const ENOUGH = 16;
+
+/** Largest |found - expected| over the samples, in units of the largest |expected| of that output; where the samples are so few that all
+ *  may be small by chance, of the root mean square of what was found if that is larger. */
 export function largestError(
   samples: ReturnType<typeof sampleOutputs>,
   outputs: Readonly<Record<string, ArrayLike<number>>>,
 ): number {
-  const largest = new Map<string, number>();
-  for (const s of samples) largest.set(s.output, Math.max(largest.get(s.output) ?? 0, Math.abs(s.value)));
   let error = 0;
-  for (const s of samples) {
-    const e = Math.abs(outputs[s.output]![s.at]! - s.value) / (largest.get(s.output) || 1);
-    if (!(e <= error)) error = e;
+  for (const output of new Set(samples.map((s) => s.output))) {
+    const found = outputs[output]!;
+    const own = samples.filter((s) => s.output === output);
+    const largest = own.reduce((m, s) => Math.max(m, Math.abs(s.value)), 0);
+    const unit = own.length < ENOUGH ? Math.max(largest, rms(found)) : largest;
+    for (const s of own) {
+      const e = Math.abs(found[s.at]! - s.value) / (unit || 1);
+      if (!(e <= error) && !Number.isNaN(error)) error = e;
+    }
   }
   return error;
+}
+
+function rms(x: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i]! * x[i]!;
+  return Math.sqrt(sum / x.length);
 }

@@ -1,6 +1,7 @@
 """Goldens of the text tower: Hugging Face's BertModel and RobertaModel with counter weights, in float64.
 
     python test/reference/text.py                   # the goldens of the tests
+    python test/reference/text.py --tokens-of FOLDER    # what tokenizers make of a vocabulary by `t3dc data vocabulary`
     python test/reference/text.py --export FOLDER OUT [--tokens T]    # with real weights: inputs and transformers' results
     python test/reference/text.py --compare OUT RESULT.safetensors    # … against what `t3dc run A encodeText` wrote
 
@@ -93,6 +94,25 @@ def goldens() -> None:
 KEPT = ("model_type", *[k for k in SIZES if "dropout" not in k], "type_vocab_size", "layer_norm_eps", "pad_token_id", "hidden_act")
 
 
+TEXTS = (
+    "Normal.",
+    "In the left kidney there is a simple cyst measuring 31 mm.",
+    "Kein Herdbefund in der rechten Niere; Größe 2,7 cm (bis 26 mm).",
+    "The LIVER is unremarkable!  No free fluid, no mass.",
+    "x-ray qqq \u00e9\u00e8 3.5cm/year",
+)
+
+
+def tokens(folder: Path) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
+    pieces = sorted(vocabulary, key=vocabulary.get)
+    ids = [tokenizer.encode(t).ids for t in TEXTS]
+    write("text/tokens.json", {"pieces": pieces, "texts": list(TEXTS), "ids": ids})
+
+
 def export(folder: Path, out: Path, tokens: int) -> None:
     from transformers import AutoModel, AutoTokenizer
 
@@ -129,11 +149,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--export", nargs=2, type=Path, metavar=("FOLDER", "OUT"))
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("OUT", "RESULT"))
+    parser.add_argument("--tokens-of", type=Path, metavar="FOLDER")
     parser.add_argument("--tokens", type=int, default=48)
     args = parser.parse_args()
     if args.export:
         export(*args.export, args.tokens)
     elif args.compare:
         sys.exit(0 if compare(*args.compare) else 1)
+    elif args.tokens_of:
+        tokens(args.tokens_of)
     else:
         goldens()
