@@ -10,7 +10,7 @@ import type { PeerAbsent, PeerCaseResult, PeerName, PeerResult } from './schema.
 const WARM_MS = 1000;
 const MOST_WARM_CALLS = 20;
 /** Between calls, so that a program's spinning threads are asleep when the next one starts. */
-const PAUSE_MS = 30;
+const PAUSE_MS = 300;
 /** Whose output the others are compared with: the first of these that ran. */
 const REFERENCES: readonly PeerName[] = [
   'pytorch cpu',
