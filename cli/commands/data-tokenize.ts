@@ -28,7 +28,10 @@ export const dataTokenize = command({
       't3dc data tokenize data/phantom --tokenizer models/RadBERT -o tokens.safetensors',
       'a row for each sentence of the findings',
     ],
-    ['t3dc run dist/text encodeText --weights W --in tokens.safetensors --out features.safetensors', 'their features'],
+    [
+      't3dc data tokenize reports.jsonl --tokenizer models/small --tokens 32 --sections all -o t.safetensors',
+      'all that they say',
+    ],
   ],
   async run({ SRC }, values, { out }) {
     const { readReports } = await import('../../data/reports.ts');

@@ -8,7 +8,7 @@ export const dataVocabulary = command({
   description: [
     'Counts the words of SRC (a folder with pairs.jsonl or .txt files, or such a file) and writes a WordPiece vocabulary as ' +
       "Hugging Face's tokenizers read it, with a config.json of a small BERT: a folder for t3dc build --text, where no trained " +
-      'text tower is at hand. The same reports give the same files.',
+      'text tower is at hand (t3dc build t3d --entries encodeText --text FOLDER). The same reports give the same files.',
   ],
   positionals: [{ name: 'SRC', help: 'reports' }],
   options: {
@@ -19,7 +19,7 @@ export const dataVocabulary = command({
   },
   examples: [
     ['t3dc data vocabulary data/phantom -o models/small', 'from the reports of a phantom'],
-    ['t3dc build t3d --entries encodeText --text models/small -o dist/text', 'a tower for it'],
+    ['t3dc data vocabulary data/phantom -o models/wide --size 8000 --width 256 --layers 4', 'a larger tower'],
   ],
   async run({ SRC }, values, { out }) {
     const { readReports } = await import('../../data/reports.ts');
