@@ -1,5 +1,5 @@
 // The manifest's tables of parameters and entries, and an entry's programs as they are emitted.
-import { typeOf } from '../dsl/graph.ts';
+import { type Node, typeOf, type Value } from '../dsl/graph.ts';
 import type { Entry, MemoryPlan, Parameter, Port, Schedule } from '../runtime/manifest.ts';
 import type { Sections, WasmEmitter } from './emit-wasm.ts';
 import type { WebGpuEmitter } from './emit-webgpu.ts';
@@ -91,12 +91,16 @@ export function entryTable(
   const own = programs.some((p) => p.target === 'webgpu');
   const flops = (p: PlannedSection | undefined): number => p?.program.kernels.reduce((s, k) => s + k.flops, 0) ?? 0;
   const names = [...m.parameters.keys()];
+  const bounds = indexBounds(Object.values(e.entry.outputs));
   const opt = e.entry.optimizer;
   const s = e.entry.schedule;
   const schedule: Schedule = { kind: s.kind, warmup: s.warmup ?? 0, total: s.total ?? 0, power: s.power ?? 1 };
   return {
     index,
-    inputs: e.entry.inputs.map((i) => port(i.name, i.name, i.type)),
+    inputs: e.entry.inputs.map((i) => {
+      const below = bounds.get(i.value.node);
+      return { ...port(i.name, i.name, i.type), ...(below === undefined ? {} : { below }) };
+    }),
     outputs: Object.entries(e.entry.outputs).map(([n, v]) => port(n, `out:${n}`, typeOf(v))),
     loss: e.entry.loss,
     parameters: e.uses.map((n) => names.indexOf(n)),
@@ -112,4 +116,23 @@ export function entryTable(
     memory: { ...plans('wasm'), webgpu: own ? plans('webgpu') : null },
     flops: { forward: flops(find('forward', 'webgpu')), grad: flops(find('grad', 'webgpu')) },
   };
+}
+
+/** Of what is an index into rows of a table, the number of rows: the least, where there are several. */
+function indexBounds(outputs: readonly Value[]): Map<Node, number> {
+  const bounds = new Map<Node, number>();
+  const seen = new Set<Node>();
+  const open = outputs.map((v) => v.node);
+  for (let node = open.pop(); node; node = open.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    if (node.op === 'gather') {
+      let index = node.inputs[1]!.node;
+      while (index.op === 'view') index = index.inputs[0]!.node;
+      const rows = typeOf(node.inputs[0]!).axes[0]!.size;
+      bounds.set(index, Math.min(rows, bounds.get(index) ?? rows));
+    }
+    open.push(...node.inputs.map((v) => v.node));
+  }
+  return bounds;
 }

@@ -124,6 +124,8 @@ export interface Port {
   readonly shape: readonly number[];
   readonly dtype: 'f32' | 'f16' | 'i32' | 'u32' | 'bool';
   readonly place: Place;
+  /** Of an input whose values are places in a table: its rows. Values are whole numbers from 0 and below this. */
+  readonly below?: number;
 }
 
 export interface Entry {

@@ -58,10 +58,22 @@ function toBytes(entry: string, port: Port, input: TensorInput): Uint8Array {
       found: data.length,
       expected: `${count} for ${showPort(port)}`,
     });
+  if (port.below !== undefined) checkIndices(entry, port, data, port.below);
   // bool is stored as a u32 of 0 or 1.
   if (port.dtype === 'f16') return halves(data as Float32Array);
   const words = port.dtype === 'bool' ? Uint32Array.from(data as Uint8Array, (v) => (v === 0 ? 0 : 1)) : data;
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
+
+/** What is outside of its table would read another's memory. */
+function checkIndices(entry: string, port: Port, data: TensorData, below: number): void {
+  const at = data.findIndex((v) => v < 0 || v >= below);
+  if (at < 0) return;
+  throw new T3dcError('bad-input', `${entry}: ${port.name} names a row that its table does not have`, {
+    found: `${data[at]} at ${at}`,
+    expected: `0 to ${below - 1}`,
+    hint: 'Are these tokens of another tokenizer than the weights?',
+  });
 }
 
 /** Bytes that a port's values take, whole words. */

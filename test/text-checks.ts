@@ -75,6 +75,15 @@ export function textTests(test: Test, device: 'webgpu' | 'wasm', options: OpenOp
         const out = await session.entries.encode!(texts);
         check('last_hidden_state', out.last_hidden_state as Float32Array, 1e-5);
         check('mean', out.mean as Float32Array, 1e-5);
+        const foreign = session.entries.encode!({
+          ...texts,
+          input_ids: ids.map((v, i) => (i === 5 ? s.vocabSize : v)),
+        });
+        const why = await foreign.then(
+          () => '',
+          (e) => String(e.message),
+        );
+        assert.match(why, new RegExp(`${s.vocabSize} at 5[^]*0 to ${s.vocabSize - 1}[^]*tokenizer`));
         const c = s.hiddenSize;
         const { outputs, grads } = await session.grads('train', {
           ...texts,
