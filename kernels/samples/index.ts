@@ -84,7 +84,6 @@ export const samples: readonly Sample[] = [
   convWeightGrad({ size: [16, 6, 8], ci: 8, co: 12, split: 8, prologue: true }),
   convWeightGrad({ size: [8, 32, 32], ci: 4, co: 8, split: 8 }),
   convWeightGrad({ size: [32, 4, 5], ci: 12, co: 24, b: 2, split: 8 }),
-  convWeightGrad({ size: [3, 4, 4], ci: 96, co: 152, split: 3 }),
   convWeightGrad({ size: [3, 4, 6], ci: 8, co: 72 }),
   convWeightGrad({ size: [5, 6, 4], ci: 12, co: 60, b: 2, prologue: true }),
   depthwise([3, 4, 5], 6),
@@ -127,3 +126,6 @@ export const samples: readonly Sample[] = [
   ]),
   ...halfSamples,
 ];
+
+/** For wasm alone: more output than WebGPU's tests have a grid for. A weight's gradient whose sums are cut by the outermost tap. */
+export const wideSamples: readonly Sample[] = [convWeightGrad({ size: [3, 4, 4], ci: 96, co: 152, split: 3 })];
