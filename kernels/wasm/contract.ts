@@ -2,7 +2,7 @@
 // (winograd.ts); what is no matrix multiplication (depthwise convolution, say) becomes a plain loop nest.
 import type { ContractKernel, LoopVar } from '../ir.ts';
 import type { WasmKernel } from '../targets.ts';
-import { emitEpilogue, emitSource } from './contractBlocks.ts';
+import { emitBlocks } from './contractBlocks.ts';
 import { emitGenericContract } from './contractGeneric.ts';
 import {
   blockCount,
@@ -16,7 +16,6 @@ import {
   type Source,
   TAP_BYTES,
 } from './contractPlan.ts';
-import { Emitter } from './emitter.ts';
 import { emitWinograd } from './winograd.ts';
 import { planWinograd } from './winogradPlan.ts';
 
@@ -25,19 +24,7 @@ export function emitContract(kernel: ContractKernel): WasmKernel {
   if (fewer) return emitWinograd(kernel, fewer);
   const plan = planContract(kernel);
   if (!plan) return emitGenericContract(kernel);
-  const emitter = new Emitter(kernel);
-  emitSource(emitter, '_a', plan, plan.a);
-  emitSource(emitter, '_b', plan, plan.b);
-  emitEpilogue(emitter, kernel, plan);
-  const { words, scratch } = describe(plan);
-  const at = words.map((w) => emitter.word(w))[0]!;
-  const main = emitter.fn('', 't: u32, nt: u32');
-  // The number of buffers is part of the structure: the description's place may be literal when nothing precedes it.
-  const first = main.int(at);
-  main.line(
-    `gemm(p + <usize>${first}, p, <usize>load<u32>(p, ${emitter.scratchOffset}), t, nt, NAME_a, NAME_b, NAME_store);`,
-  );
-  return { code: emitter.source(), params: emitter.words, scratch };
+  return emitBlocks('gemm', kernel, plan, describe(plan));
 }
 
 /** The words that kernels/assembly/gemm.ts reads, in its order, and the scratch they ask for. */

@@ -3,6 +3,7 @@
 import { type Expr, substitute } from '../expr.ts';
 import { add, type Int, int, linear, mul, range, variable } from '../int.ts';
 import { axisVar, type ContractKernel, type LoopVar } from '../ir.ts';
+import type { WasmKernel } from '../targets.ts';
 import {
   blockValue,
   CUT_K,
@@ -14,13 +15,34 @@ import {
   type Plan,
   type Source,
 } from './contractPlan.ts';
-import type { Emitter, Fn } from './emitter.ts';
+import { Emitter, type Fn } from './emitter.ts';
 import { advance, decode, printInt } from './ints.ts';
 import { mergeInner } from './merge.ts';
 import { elementAddress, emitRow, storeSink } from './row.ts';
 
 /** Of a plan, what the functions need. */
 export type Blocks = Pick<Plan, 'batch' | 'm' | 'k' | 'nOuter' | 'column' | 'order' | 'flipped'>;
+
+/** The functions, and the call of the library's function that takes them with these words. */
+export function emitBlocks(
+  library: 'gemm' | 'winograd',
+  kernel: ContractKernel,
+  plan: Blocks & Pick<Plan, 'a' | 'b'>,
+  { words, scratch }: { readonly words: readonly number[]; readonly scratch: number },
+): WasmKernel {
+  const emitter = new Emitter(kernel);
+  emitSource(emitter, '_a', plan, plan.a);
+  emitSource(emitter, '_b', plan, plan.b);
+  emitEpilogue(emitter, kernel, plan);
+  const at = words.map((w) => emitter.word(w))[0]!;
+  const main = emitter.fn('', 't: u32, nt: u32');
+  // The number of buffers is part of the structure: the description's place may be literal when nothing precedes it.
+  const first = main.int(at);
+  main.line(
+    `${library}(p + <usize>${first}, p, <usize>load<u32>(p, ${emitter.scratchOffset}), t, nt, NAME_a, NAME_b, NAME_store);`,
+  );
+  return { code: emitter.source(), params: emitter.words, scratch };
+}
 
 /** Loops of a block's number: the fixed variables, then the blocks of the cut one. */
 const blockLoops = (c: Cut, name: string): LoopVar[] => [
@@ -42,7 +64,7 @@ const turned = (plan: Blocks, s: Source): number =>
   plan.order.reduce((e, v) => e + (plan.flipped.has(v.name) ? s.stride(v.name) * (v.size - 1) : 0), 0);
 
 /** NAME_a, NAME_b (p, dst, mb, kb, b): copies the operand's block to dst, or points at it in place. */
-export function emitSource(emitter: Emitter, suffix: string, plan: Blocks, source: Source): void {
+function emitSource(emitter: Emitter, suffix: string, plan: Blocks, source: Source): void {
   const fn = emitter.fn(suffix, 'dst: usize, mb: i32, kb: i32, b: i32', 'usize');
   const scope = new Map<string, string>();
   decodeBlocks(fn, plan, scope, { m: suffix === '_a', k: true });
@@ -129,7 +151,7 @@ function copySlab(fn: Fn, source: Source, scope: Map<string, string>): void {
 }
 
 /** NAME_store(p, c, ldc, mb, b, r0, r1, q0, q1): the epilogue of rows r0 … and panels q0 … of a block. */
-export function emitEpilogue(emitter: Emitter, kernel: ContractKernel, plan: Blocks): void {
+function emitEpilogue(emitter: Emitter, kernel: ContractKernel, plan: Blocks): void {
   const { m, nOuter, column } = plan;
   const fn = emitter.fn('_store', 'c: usize, ldc: usize, mb: i32, b: i32, r0: i32, r1: i32, q0: i32, q1: i32');
   const scope = new Map<string, string>();

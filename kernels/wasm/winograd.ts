@@ -1,25 +1,12 @@
 // The words and functions with which kernels/assembly/winograd.ts computes a planned convolution.
 import type { ContractKernel, LoopVar } from '../ir.ts';
 import type { WasmKernel } from '../targets.ts';
-import { emitEpilogue, emitSource } from './contractBlocks.ts';
+import { emitBlocks } from './contractBlocks.ts';
 import { blockCount, CHAIN, locals, product, TAP_BYTES } from './contractPlan.ts';
-import { Emitter } from './emitter.ts';
 import { PRODUCTS, type WinogradPlan } from './winogradPlan.ts';
 
-export function emitWinograd(kernel: ContractKernel, plan: WinogradPlan): WasmKernel {
-  const emitter = new Emitter(kernel);
-  emitSource(emitter, '_a', plan, plan.a);
-  emitSource(emitter, '_b', plan, plan.b);
-  emitEpilogue(emitter, kernel, plan);
-  const { words, scratch } = describe(plan);
-  const at = words.map((w) => emitter.word(w))[0]!;
-  const main = emitter.fn('', 't: u32, nt: u32');
-  const first = main.int(at);
-  main.line(
-    `winograd(p + <usize>${first}, p, <usize>load<u32>(p, ${emitter.scratchOffset}), t, nt, NAME_a, NAME_b, NAME_store);`,
-  );
-  return { code: emitter.source(), params: emitter.words, scratch };
-}
+export const emitWinograd = (kernel: ContractKernel, plan: WinogradPlan): WasmKernel =>
+  emitBlocks('winograd', kernel, plan, describe(plan));
 
 /** The words that the library reads, in its order, and the scratch they ask for. */
 function describe(plan: WinogradPlan): { words: number[]; scratch: number } {
