@@ -68,8 +68,7 @@ export async function tuneKernel(
         if (problem) throw new Error(problem);
         const bits = digest(outputs);
         const once = await dispatch.time(run, 1, null);
-        if (bits !== digest(await dispatch.outputs(run, 'two')))
-          throw new Error('two slabs give other bits than one');
+        if (bits !== digest(await dispatch.outputs(run, 'two'))) throw new Error('two slabs give other bits than one');
         reference ??= outputs;
         const times = Math.max(1, Math.min(64, Math.floor(long / Math.max(once, 1e-3))));
         const c: Candidate = { run, bits, times, first: once, ms: [] };
