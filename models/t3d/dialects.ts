@@ -5,9 +5,10 @@ import type { Dialect } from '../../dsl/index.ts';
 export const dialects: readonly Dialect[] = [
   {
     name: 'monai',
-    about: "MONAI's own names, which are ours; the decoder is left out by an artifact that has none (encodeImage)",
+    about:
+      "MONAI's own names, which are ours; an artifact without the decoder or the encoder leaves them out (encodeImage, encodeText)",
     rewrites: [],
-    optional: ['^(?:encoder(?:[1-4]|10)|decoder[1-5]|out)\\.'],
+    optional: ['^(?:encoder(?:[1-4]|10)|decoder[1-5]|out)\\.', '^swinViT\\.', '^text\\.'],
   },
   {
     name: 'voco',
