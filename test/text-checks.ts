@@ -20,6 +20,9 @@ interface TextGolden {
   readonly tensors: Readonly<Record<string, TensorGolden>>;
 }
 
+/** With `npm run test:curves` a BERT-base too. */
+const LARGE = process.env.T3DC_CURVES === 't3d';
+
 /** Features, and a loss whose gradient by them are given cotangents. */
 const spec = (s: TextSettings, b: number, t: number) =>
   model({
@@ -55,7 +58,7 @@ const spec = (s: TextSettings, b: number, t: number) =>
   });
 
 export function textTests(test: Test, device: 'webgpu' | 'wasm', options: OpenOptions = {}): void {
-  for (const name of ['bert', 'roberta']) {
+  for (const name of ['bert', 'roberta', ...(LARGE ? ['bert-base'] : [])]) {
     test(`${name}: features to 1e-5, every gradient to 1e-4`, async () => {
       const g = loadGolden<TextGolden>(`text/${name}`);
       const s = textSettings(g.config);
@@ -98,7 +101,16 @@ export function textTests(test: Test, device: 'webgpu' | 'wasm', options: OpenOp
           "parameters' names are Hugging Face's",
         );
         // A key's bias has no gradient but for rounding: softmax ignores what it adds to all scores of a query.
-        for (const n of names) check(n, grads[n.slice(5)]!, 1e-4, 1e-4 * g.gradientNorm);
+        // Where PyTorch's own float32 misses float64 by about the bound, four times that, as for training steps (parity.ts): scores of
+        // a random BERT-base are large, and a saturated softmax passes on what cancellation leaves. Eight of its 199 gradients,
+        // queries and keys of the last layers: PyTorch at most 1.8e-4, wasm 2.8e-4.
+        for (const n of names) {
+          const { norm, torchFloat32 = 0 } = g.tensors[n]!;
+          const floor = 1e-4 * g.gradientNorm;
+          const pyTorch = (torchFloat32 * norm) / Math.max(norm, floor);
+          const bound = Math.max(1e-4, Math.min(4 * pyTorch, 1e-3));
+          check(n, grads[n.slice(5)]!, bound, floor);
+        }
       } finally {
         await session.close();
       }

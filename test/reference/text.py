@@ -34,12 +34,12 @@ SIZES = dict(
     num_attention_heads=3,
     intermediate_size=80,
     max_position_embeddings=40,
-    hidden_dropout_prob=0.0,
-    attention_probs_dropout_prob=0.0,
 )
+NO_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 MODELS = {
-    "bert": (BertModel, BertConfig(**SIZES, type_vocab_size=2)),
-    "roberta": (RobertaModel, RobertaConfig(**SIZES, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1)),
+    "bert": (BertModel, BertConfig(**SIZES, **NO_DROPOUT, type_vocab_size=2)),
+    "bert-base": (BertModel, BertConfig(**NO_DROPOUT)),
+    "roberta": (RobertaModel, RobertaConfig(**SIZES, **NO_DROPOUT, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1)),
 }
 
 
@@ -48,9 +48,9 @@ def masked_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (hidden * m).sum(1) / m.sum(1).clamp(min=1)
 
 
-def inputs(pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def inputs(vocabulary: int, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     mask = torch.tensor([[1 if i < n else 0 for i in range(TOKENS)] for n in LENGTHS])
-    ids = torch.from_numpy(classes(SEED, "input_ids", (BATCH, TOKENS), SIZES["vocab_size"] - 2).astype(np.int64)) + 2
+    ids = torch.from_numpy(classes(SEED, "input_ids", (BATCH, TOKENS), vocabulary - 2).astype(np.int64)) + 2
     return torch.where(mask == 1, ids, pad), mask
 
 
@@ -60,7 +60,7 @@ def run(name: str, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     model = kind(config).to(dtype)
     state = {k: torch.from_numpy(parameter_value(f"text.{k}", tuple(v.shape), SEED)) for k, v in model.named_parameters()}
     model.load_state_dict({k: v.to(dtype) for k, v in state.items()}, strict=False)
-    ids, mask = inputs(config.pad_token_id)
+    ids, mask = inputs(config.vocab_size, config.pad_token_id)
     out = model(input_ids=ids, attention_mask=mask)
     hidden = out.last_hidden_state
     # BERT's pooler is one layer more than the mean, so that its gradient shows too.
@@ -91,7 +91,7 @@ def goldens() -> None:
         )
 
 
-KEPT = ("model_type", *[k for k in SIZES if "dropout" not in k], "type_vocab_size", "layer_norm_eps", "pad_token_id", "hidden_act")
+KEPT = ("model_type", *SIZES, "type_vocab_size", "layer_norm_eps", "pad_token_id", "hidden_act")
 
 
 TEXTS = (
