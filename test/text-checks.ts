@@ -20,7 +20,7 @@ interface TextGolden {
   readonly tensors: Readonly<Record<string, TensorGolden>>;
 }
 
-/** With `npm run test:curves` a BERT-base too. */
+/** With `node test/run.mjs --t3d text` a BERT-base too. */
 const LARGE = process.env.T3DC_CURVES === 't3d';
 
 /** Features, and a loss whose gradient by them are given cotangents. */
