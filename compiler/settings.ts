@@ -5,6 +5,8 @@ import type { ModelSpec } from '../dsl/model.ts';
 
 export interface SettingsOptions {
   readonly preset?: string;
+  /** Settings from elsewhere (a published model's configuration), over the preset; `set` goes over both. */
+  readonly given?: Readonly<Record<string, unknown>>;
   /** key=value pairs, values as text or already typed. */
   readonly set?: Readonly<Record<string, unknown>>;
   /** Spatial size: one number for all axes, or one each. */
@@ -24,13 +26,14 @@ export function resolveSettings<S extends object>(spec: ModelSpec<S>, o: Setting
       );
     Object.assign(out, preset);
   }
-  for (const [key, value] of Object.entries(o.set ?? {})) {
+  for (const [key, value] of [...Object.entries(o.given ?? {}), ...Object.entries(o.set ?? {})]) {
     if (!(key in base))
       throw new ModelError(
         'build-setting',
         `model ${spec.name} has no setting '${key}'${near(key, Object.keys(base))}; it has: ${Object.keys(base).join(', ')}`,
       );
-    out[key] = isRecord(base[key]) ? merged(key, value, base[key]) : parse(key, value, base[key]);
+    const now = out[key];
+    out[key] = isRecord(now) ? merged(key, value, now) : parse(key, value, base[key]);
   }
   if (o.size) out.size = spatial(spec.name, o.size, base.size);
   if (o.batch !== undefined) {

@@ -24,6 +24,20 @@ export async function writeVolume(path: string, volume: Volume): Promise<void> {
   await writeFileAtomic(path, writeNifti(volume, { gzip: path.endsWith('.gz') }));
 }
 
+/** @throws `file-missing`, `file-json` */
+export async function readJson(path: string): Promise<unknown> {
+  const text = new TextDecoder().decode(await readBytes(path));
+  try {
+    return JSON.parse(text);
+  } catch (err) {
+    throw new DataError('file-json', 'This file is no JSON.', {
+      found: `${path}: ${(err as Error).message}`,
+      expected: 'valid JSON',
+      fix: 'take the file anew from where it came',
+    });
+  }
+}
+
 /** @throws `file-missing` */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {

@@ -5,7 +5,8 @@ import { writeFileAtomic, writeVolume } from './files.ts';
 import { type PhantomOptions, phantom, phantomClasses } from './phantom.ts';
 
 export { type Case, type Dataset, type DatasetOptions, datasetFrom, splitCases } from './dataset.ts';
-export { readBytes, readVolume, writeFileAtomic, writeVolume } from './files.ts';
+export { readBytes, readJson, readVolume, writeFileAtomic, writeVolume } from './files.ts';
+export { type Report, type Reports, readReports } from './reports.ts';
 
 export interface PhantomSetOptions extends Omit<PhantomOptions, 'index'> {
   readonly count: number;

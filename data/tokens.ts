@@ -19,7 +19,6 @@ const PADDING = ['[PAD]', '<pad>'];
 export class TextTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly padId: number;
-  readonly vocabSize: number;
 
   /** From the contents of tokenizer.json and, where there is one, tokenizer_config.json. @throws `tokenizer-json` */
   constructor(json: unknown, config: unknown = {}) {
@@ -41,7 +40,6 @@ export class TextTokenizer {
         fix: 'use the tokenizer of a BERT or RoBERTa',
       });
     this.padId = vocabulary.get(pad)!;
-    this.vocabSize = Math.max(...vocabulary.values()) + 1;
   }
 
   /** Ids with the model's special tokens. */

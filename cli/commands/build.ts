@@ -81,10 +81,11 @@ export const build = command({
     const compiler = await import('../../compiler/index.ts');
     const tuning = await tables(values.tuning);
     const spec = await compiler.loadModel(MODEL);
-    const set = values.text === undefined ? values.set : { text: await textTower(values.text), ...values.set };
+    const given = values.text === undefined ? undefined : { text: await textTower(values.text) };
     const built = await compiler.build(spec, {
       preset: values.preset,
-      set,
+      given,
+      set: values.set,
       size,
       batch: values.batch,
       entries,
@@ -115,12 +116,12 @@ export const build = command({
 
 /** Settings of the text tower, from a folder's config.json. @throws CliError, ModelError */
 async function textTower(folder: string): Promise<object> {
-  const { readBytes } = await import('../../data/node.ts');
+  const { readJson } = await import('../../data/node.ts');
   const { textSettings } = await import('../../models/t3d/text-settings.ts');
   const path = join(folder, 'config.json');
   let config: unknown;
   try {
-    config = JSON.parse(new TextDecoder().decode(await readBytes(path)));
+    config = await readJson(path);
   } catch (e) {
     throw new CliError('bad-input', `--text ${folder}: its config.json cannot be read`, {
       found: String(e instanceof Error ? e.message : e).split('\n')[0]!,

@@ -34,15 +34,18 @@ export const dataTokenize = command({
     ],
   ],
   async run({ SRC }, values, { out }) {
-    const { readReports } = await import('../../data/reports.ts');
     const { sectionsOf, sentencesOf } = await import('../../data/report-text.ts');
     const { TextTokenizer } = await import('../../data/tokens.ts');
-    const { readBytes, writeFileAtomic } = await import('../../data/node.ts');
+    const { readJson, readReports, writeFileAtomic } = await import('../../data/node.ts');
+    const { isDataError } = await import('../../data/errors.ts');
     const { writeSafetensors } = await import('../../runtime/index.ts');
     const started = performance.now();
-    const json = async (name: string): Promise<unknown> =>
-      JSON.parse(new TextDecoder().decode(await readBytes(join(values.tokenizer, name))));
-    const config = await json('tokenizer_config.json').catch(() => ({}));
+    const json = (name: string): Promise<unknown> => readJson(join(values.tokenizer, name));
+    // Older folders have none; one that cannot be read is an error.
+    const config = await json('tokenizer_config.json').catch((e) => {
+      if (isDataError(e, 'file-missing')) return {};
+      throw e;
+    });
     const tokenizer = new TextTokenizer(await json('tokenizer.json'), config);
     const { reports, skipped } = await readReports(SRC);
     for (const s of skipped) out.note(`left out ${s.name}: ${s.reason}`);

@@ -22,9 +22,8 @@ export const dataVocabulary = command({
     ['t3dc data vocabulary data/phantom -o models/wide --size 8000 --width 256 --layers 4', 'a larger tower'],
   ],
   async run({ SRC }, values, { out }) {
-    const { readReports } = await import('../../data/reports.ts');
     const { tokenizerJson, trainWordPiece } = await import('../../data/wordpiece.ts');
-    const { writeFileAtomic } = await import('../../data/node.ts');
+    const { readReports, writeFileAtomic } = await import('../../data/node.ts');
     const started = performance.now();
     const { reports, skipped } = await readReports(SRC);
     for (const s of skipped) out.note(`left out ${s.name}: ${s.reason}`);

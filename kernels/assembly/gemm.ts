@@ -57,7 +57,7 @@ const LISTS = 32; // then four lists: count, (size, stride in bytes) …: rows, 
  *  square root of its length, and gradients behind a LeakyReLU's kink feel the square root of a forward error: short chains
  *  are worth the 4 % of time that they cost (docs/testing.md). */
 const CHAIN = 48;
-const TAP = 12; // bytes of an entry: offset in A, offset in B, length in B
+export const TAP = 12; // bytes of an entry: offset in A, offset in B, length in B
 
 /** C[4][8] = (add ? C : 0) + sum over n taps of runs of A · B, `group` taps to a chain. The hot loop: 4 × 8 accumulators, one
  *  k step per block. */

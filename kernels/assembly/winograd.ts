@@ -6,7 +6,7 @@
 //   products   (d0 - d2) · u0, (d1 + d2) · u1, (d2 - d1) · u2, (d1 - d3) · u3
 //   three taps u = g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2;  two outputs  m0 + m1 + m2, m1 - m2 - m3
 //   two values u = g0, (g0 + g1) / 2, (g0 - g1) / 2, g1;            three taps   m0 + m1 + m2, m1 - m2, m1 + m2 - m3
-import { chain, fillTable, packPanel, panelRows, pieces, putTap, share } from './gemm';
+import { chain, fillTable, packPanel, panelRows, pieces, putTap, share, TAP } from './gemm';
 
 type Source = (p: usize, scratch: usize, mb: i32, kb: i32, b: i32) => usize;
 type Store = (p: usize, c: usize, ldc: usize, mb: i32, b: i32, r0: i32, r1: i32, q0: i32, q1: i32) => void;
@@ -194,13 +194,13 @@ export function winograd(
   let list = d + (LISTS << 2);
   list = fillTable(rowTable, 4, list);
   list = fillTable(natural, 4, list);
-  list = fillTable(taps, 12, list);
+  list = fillTable(taps, TAP, list);
   list = fillTable(bTable, 4, list);
   fillTable(nTable, 4, list);
   const each = pieces(run);
   const group = chain(run);
   for (let o = ko - 1; o >= 0; o--) {
-    putTap(taps + <usize>(o * each) * 12, load<usize>(taps + <usize>o * 12), <usize>(o * run) << 5, run, sa, 32);
+    putTap(taps + <usize>(o * each) * TAP, load<usize>(taps + <usize>o * TAP), <usize>(o * run) << 5, run, sa, 32);
   }
   const panelBytes = <usize>(ko * run) << 5;
   const ldc = <usize>panels << 5;

@@ -4,11 +4,10 @@ import { adamW, diceCELoss, f32, i32, model, region, scope } from '../../dsl/ind
 import { dialects } from './dialects.ts';
 import { check, checkTrainable, DEFAULTS, PRESETS, preprocess, type Settings } from './settings.ts';
 import { textPool, textTransformer } from './text.ts';
-import { checkText, textSettings } from './text-settings.ts';
+import { checkText } from './text-settings.ts';
 import { channelsLast, encode, swinUNETR } from './vision.ts';
 
 export type { Settings } from './settings.ts';
-export { textSettings };
 
 export default model<Settings>({
   name: 't3d',

@@ -33,6 +33,9 @@ test('what is no BERT is refused, with what was found', () => {
 test('fields of a setting: those that are given, over the others', () => {
   const s = resolveSettings(t3d, { set: { text: '{"pooling":"cls","layers":3}' } });
   assert.equal(s.text, { ...TEXT_DEFAULTS, pooling: 'cls', layers: 3 });
+  const given = { text: textSettings({ hidden_size: 64 }) };
+  const both = resolveSettings(t3d, { given, set: { text: '{"pooling":"cls"}' } });
+  assert.equal(both.text, { ...given.text, pooling: 'cls' }, 'over what a folder gave');
   assert.throws(() => resolveSettings(t3d, { set: { text: '{"layer":3}' } }), /no field 'layer'.*layers/);
   assert.throws(() => resolveSettings(t3d, { set: { text: '{"layers":"3"}' } }), /layers is "3"/);
   assert.throws(() => resolveSettings(t3d, { set: { text: 'cls' } }), /expected fields as JSON/);
