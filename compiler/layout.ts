@@ -5,10 +5,11 @@ import type { Arena, Place } from '../runtime/manifest.ts';
 import type { Fitted } from './fit.ts';
 import { align } from './lifetimes.ts';
 import { SCALER, SCALER_TYPE } from './loss-scale.ts';
-import { type CompiledEntry, ROW } from './pipeline.ts';
+import type { CompiledEntry } from './pipeline.ts';
 import type { Plan } from './plan.ts';
 import type { Program, ProgramTensor } from './program.ts';
 import type { TracedModel } from './trace.ts';
+import { ROW } from './update.ts';
 
 const UNIT = 256;
 

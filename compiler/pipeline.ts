@@ -4,13 +4,12 @@ import { make, type Node, typeOf, type Value } from '../dsl/graph.ts';
 import { arena } from '../dsl/ops/leaf.ts';
 import { map } from '../dsl/ops/map.ts';
 import { expandAs } from '../dsl/ops/view.ts';
-import { clipFactor } from '../dsl/optim.ts';
-import { constant, stepScalar, Tensor } from '../dsl/tensor.ts';
+import { constant, stepScalar } from '../dsl/tensor.ts';
 import type { TensorType } from '../dsl/types.ts';
 import { differentiate } from './differentiate.ts';
 import { beneath, fuse } from './fuse.ts';
 import { peakOf } from './lifetimes.ts';
-import { allFinite, lossScale, nextScaler, SCALER, SCALER_TYPE, scaledStep } from './loss-scale.ts';
+import { lossScale } from './loss-scale.ts';
 import { Lowering, type Root } from './lower.ts';
 import { order } from './order.ts';
 import { halfStorage } from './precision.ts';
@@ -53,7 +52,7 @@ export interface Options {
   readonly precision?: 'f32' | 'f16';
 }
 
-function runPasses(what: string, roots: readonly Value[], o: Options): Value[] {
+export function runPasses(what: string, roots: readonly Value[], o: Options): Value[] {
   let now = [...roots];
   if (o.verify) verify('trace', now);
   for (const p of PASSES) {
@@ -87,7 +86,7 @@ function lowerRoots(name: string, table: TensorTable, roots: readonly Root[], o:
   return ordered;
 }
 
-const leafTensor = (table: TensorTable) => (n: Node) => {
+export const leafTensor = (table: TensorTable) => (n: Node) => {
   const { name, type } = n.attrs as { name: string; type: TensorType };
   if (n.op === 'input') return table.at({ kind: 'port', name }, type);
   if (n.op === 'parameter') return table.at({ kind: 'parameter', name }, type);
@@ -144,64 +143,4 @@ function accumulated(name: string, g: Value, type: TensorType): Value {
   const first = stepScalar('microstep').eq(0).value;
   const sum = make(map, [old, g], { fn: 'add' });
   return make(map, [expandAs(first, type), g, sum], { fn: 'select' });
-}
-
-/** The optimiser's update over the flat arenas: `elements` words each, a multiple of ROW. */
-export const ROW = 1024;
-export function compileUpdate(entry: TracedEntry, elements: number, o: Options = {}): Program {
-  const table = new TensorTable();
-  const rows = elements / ROW;
-  const type: TensorType = {
-    dtype: 'f32',
-    axes: [
-      { name: 'row', size: rows },
-      { name: 'x', size: ROW },
-    ],
-  };
-  const flat = (name: string): Tensor => new Tensor(make(arena, [], { name, type }));
-  const opt = entry.optimizer!;
-  const p = flat('parameters');
-  let g = flat('gradients').div(stepScalar('accumulation'));
-  const half = o.precision === 'f16';
-  const finite = half ? allFinite(g) : null;
-  if (entry.clip !== null) g = g.mul(clipFactor(g.mul(g).sum('row x'), entry.clip));
-  const states = Object.fromEntries(opt.states.map((s) => [s, flat(`state.${s}`)]));
-  const next = opt.update(p, g, states, { lr: stepScalar('lr'), t: half ? scaledStep() : stepScalar('t') });
-  const target = (name: string) => table.at({ kind: 'arena', name }, type);
-  /** Where a gradient is not finite all stays as it was. */
-  const guarded = (value: Tensor, old: Tensor): Value => (finite ? finite.where(value, old) : value).value;
-  const named: [string, Value][] = [
-    ['parameters', guarded(next.p, p)],
-    ...Object.entries(next.states).map(([s, t]): [string, Value] => [`state.${s}`, guarded(t, states[s]!)]),
-  ];
-  const values = runPasses(
-    `${entry.name}.update`,
-    [...named.map(([, v]) => v), ...(finite ? [nextScaler(finite)] : [])],
-    o,
-  );
-  const scaler = values[named.length];
-  // The scaler's next contents are computed before the update reads the old ones, and stored after it.
-  const fusion = fuse([...values.flatMap((v) => reductionsUnder(v)), ...(scaler ? [scaler] : [])]);
-  const lowering = new Lowering(table, fusion, leafTensor(table));
-  const program = lowering.run(`${entry.name}.update`, []);
-  lowering.together(
-    `${opt.name}.update`,
-    named.map(([name], i) => ({ value: values[i]!, target: target(name) })),
-  );
-  if (scaler) lowering.copy({ value: scaler, target: table.at({ kind: 'arena', name: SCALER }, SCALER_TYPE) });
-  return program;
-}
-
-/** Stored values that the update's one kernel reads: the norm, when gradients are clipped. */
-function reductionsUnder(v: Value): Value[] {
-  const found: Value[] = [];
-  const seen = new Set<Node>();
-  const visit = (x: Value): void => {
-    if (seen.has(x.node)) return;
-    seen.add(x.node);
-    if (x.node.op === 'reduce') found.push(x);
-    else for (const i of x.node.inputs) visit(i);
-  };
-  visit(v);
-  return found;
 }

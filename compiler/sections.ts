@@ -3,9 +3,10 @@ import { arenaBytes, PARAM_STRIDE } from '../runtime/memory.ts';
 import { WASM_PAGE } from '../runtime/program.ts';
 import { type FitOptions, type Fitted, fitAll } from './fit.ts';
 import { layOut, type PlannedProgram } from './layout.ts';
-import { type CompiledEntry, compileUpdate, type Options } from './pipeline.ts';
+import type { CompiledEntry, Options } from './pipeline.ts';
 import type { Program } from './program.ts';
 import type { TracedModel } from './trace.ts';
+import { compileUpdate } from './update.ts';
 
 type Target = 'webgpu' | 'wasm';
 
