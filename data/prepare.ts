@@ -5,9 +5,9 @@ import { type Affine, spacingOf } from './affine.ts';
 import { DataError } from './errors.ts';
 import { foregroundBox } from './foreground.ts';
 import { applyWindow } from './intensity.ts';
-import { restoreOrientation, toCanonical } from './orientation.ts';
+import { type Orientation, restoreOrientation, toCanonical } from './orientation.ts';
 import { type Box, cut, pasteArray } from './pad.ts';
-import { gridAtSpacing, resampleLinear, resampleNearest } from './resample.ts';
+import { type Grid, gridAtSpacing, resampleLinear, resampleNearest } from './resample.ts';
 import {
   allocateLike,
   checkSameGrid,
@@ -40,6 +40,18 @@ export const ABDOMEN: Preprocess = {
   thickSlices: { above: 5, action: 'refuse' },
 };
 
+/** The way from the prepared grid back to the input's: box of the canonical grid, canonical grid, the input's own. */
+export interface Placement {
+  /** The input's grid and header, without its voxels. */
+  readonly input: Omit<Volume, 'data'>;
+  /** From the input's axes to the canonical ones. */
+  readonly orientation: Orientation;
+  readonly canonical: Grid;
+  /** The box of the canonical grid that was prepared, and its own affine. */
+  readonly box: Box;
+  readonly boxAffine: Affine;
+}
+
 export interface Prepared<L extends VoxelArray = VoxelArray> {
   /** [d, h, w] = [R, A, S], 0..1. */
   readonly image: Float32Array;
@@ -51,6 +63,8 @@ export interface Prepared<L extends VoxelArray = VoxelArray> {
   readonly spacing: readonly [number, number, number];
   /** What a user should be told, e.g. thick slices kept. */
   readonly notes: readonly string[];
+  /** Where the prepared grid lies in the input. */
+  readonly placement: Placement;
   /**
    * Labels [d, h, w] on the prepared grid → a label volume on the input's own grid with its own affine: each input voxel takes
    * the nearest prepared voxel, and 0 outside the foreground box.
@@ -89,6 +103,13 @@ export function prepare<L extends VoxelArray>(
   const grid = gridAtSpacing(body, spacing);
   const image = resampleLinear(body, grid);
   const turnedLabel = label && toCanonical(withAffine(label, volume.affine)).volume;
+  const placement: Placement = {
+    input: { dims: volume.dims, affine: volume.affine, header: { ...volume.header, extensions: undefined } },
+    orientation,
+    canonical: { dims: turned.dims, affine: turned.affine },
+    box,
+    boxAffine: body.affine,
+  };
   return {
     image: applyWindow(image.data, contract.window, image.data),
     label: turnedLabel && resampleNearest(cut(turnedLabel, box), grid).data,
@@ -96,30 +117,28 @@ export function prepare<L extends VoxelArray>(
     affine: grid.affine,
     spacing,
     notes,
-    restore<R extends VoxelArray>(labels: R): Volume<R> {
-      if (labels.length !== voxelCount(grid.dims)) {
-        throw new DataError('volume-shape', 'These labels are not on the prepared grid.', {
-          found: `${labels.length} voxels`,
-          expected: `${grid.dims.join(' × ')} = ${voxelCount(grid.dims)}`,
-          fix: 'pass labels of the size of `dims`',
-        });
-      }
-      const back = resampleNearest(
-        { data: labels, dims: grid.dims, affine: grid.affine },
-        { dims: box.size, affine: body.affine },
-      );
-      const full = allocateLike(labels, voxelCount(turned.dims));
-      pasteArray(full, turned.dims, back.data, box);
-      const own = restoreOrientation({ data: full, dims: turned.dims, affine: turned.affine }, orientation);
-      return {
-        data: own.data,
-        dims: volume.dims,
-        affine: volume.affine,
-        header: { ...volume.header, extensions: undefined },
-      };
-    },
+    placement,
+    restore: restoring(grid, placement),
   };
 }
+
+/** A function of its own, so that what it keeps alive is grids and not the voxels of the steps before. */
+const restoring =
+  (grid: Grid, { input, orientation, canonical, box, boxAffine }: Placement) =>
+  <R extends VoxelArray>(labels: R): Volume<R> => {
+    if (labels.length !== voxelCount(grid.dims)) {
+      throw new DataError('volume-shape', 'These labels are not on the prepared grid.', {
+        found: `${labels.length} voxels`,
+        expected: `${grid.dims.join(' × ')} = ${voxelCount(grid.dims)}`,
+        fix: 'pass labels of the size of `dims`',
+      });
+    }
+    const prepared = { data: labels, dims: grid.dims, affine: grid.affine };
+    const back = resampleNearest(prepared, { dims: box.size, affine: boxAffine });
+    const full = allocateLike(labels, voxelCount(canonical.dims));
+    pasteArray(full, canonical.dims, back.data, box);
+    return { ...input, data: restoreOrientation({ ...canonical, data: full }, orientation).data };
+  };
 
 /** Reads a contract from parsed JSON. @throws `preprocess-invalid` */
 export function preprocessFrom(json: unknown): Preprocess {

@@ -61,7 +61,14 @@ function isDiagonal(m: Affine): boolean {
 }
 
 /** Per output index of one axis: the two input indices and the weight of the second. */
-function axisTable(n: number, inputs: number, scale: number, shift: number) {
+export interface LinearAxis {
+  readonly low: Int32Array;
+  readonly high: Int32Array;
+  readonly weight: Float64Array;
+}
+
+/** How `n` outputs lie among `inputs` voxels of one axis: output o at input o · scale + shift. */
+export function linearAxis(n: number, inputs: number, scale: number, shift: number): LinearAxis {
   const low = new Int32Array(n);
   const high = new Int32Array(n);
   const weight = new Float64Array(n);
@@ -75,47 +82,65 @@ function axisTable(n: number, inputs: number, scale: number, shift: number) {
   return { low, high, weight };
 }
 
+/** The input nearest to each of `n` outputs. */
+export function nearestAxis(n: number, inputs: number, scale: number, shift: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, o) => clamp(roundHalfEven(snap(o * scale + shift)), inputs - 1));
+}
+
+/** Four input rows, at offsets aa and ab of `near`, ba and bb of `far`, to one that every output of a row is taken from. */
+export function mixRows(
+  row: Float64Array,
+  near: VoxelArray,
+  aa: number,
+  ab: number,
+  far: VoxelArray,
+  ba: number,
+  bb: number,
+  wj: number,
+  wi: number,
+): void {
+  const n = row.length;
+  if (wi === 0 && wj === 0) for (let k = 0; k < n; k++) row[k] = near[aa + k]!;
+  else {
+    for (let k = 0; k < n; k++) {
+      const a = near[aa + k]! + wj * (near[ab + k]! - near[aa + k]!);
+      const b = far[ba + k]! + wj * (far[bb + k]! - far[ba + k]!);
+      row[k] = a + wi * (b - a);
+    }
+  }
+}
+
+/** One output row from the mixed one, into `out` from `to` on. */
+export function sampleRow(out: Float32Array, to: number, row: Float64Array, { low, high, weight }: LinearAxis): void {
+  for (let k = 0; k < low.length; k++) {
+    const a = row[low[k]!]!;
+    out[to + k] = a + weight[k]! * (row[high[k]!]! - a);
+  }
+}
+
 function linearSeparable(volume: Volume, grid: Grid, m: Affine): Float32Array {
   const [dIn, hIn, wIn] = volume.dims;
   const [d, h, w] = grid.dims;
-  const ti = axisTable(d, dIn, m[0]!, m[3]!);
-  const tj = axisTable(h, hIn, m[5]!, m[7]!);
-  const tk = axisTable(w, wIn, m[10]!, m[11]!);
+  const ti = linearAxis(d, dIn, m[0]!, m[3]!);
+  const tj = linearAxis(h, hIn, m[5]!, m[7]!);
+  const tk = linearAxis(w, wIn, m[10]!, m[11]!);
   const src = volume.data;
   const out = new Float32Array(voxelCount(grid.dims));
   const row = new Float64Array(wIn);
+  const at = (i: number, j: number) => (i * hIn + j) * wIn;
   for (let i = 0; i < d; i++) {
-    const wi = ti.weight[i]!;
+    const [a, b] = [ti.low[i]!, ti.high[i]!];
     for (let j = 0; j < h; j++) {
-      const wj = tj.weight[j]!;
-      const aa = (ti.low[i]! * hIn + tj.low[j]!) * wIn;
-      const ab = (ti.low[i]! * hIn + tj.high[j]!) * wIn;
-      const ba = (ti.high[i]! * hIn + tj.low[j]!) * wIn;
-      const bb = (ti.high[i]! * hIn + tj.high[j]!) * wIn;
-      // The four input rows are blended once for all of the output row.
-      if (wi === 0 && wj === 0) for (let k = 0; k < wIn; k++) row[k] = src[aa + k]!;
-      else {
-        for (let k = 0; k < wIn; k++) {
-          const near = src[aa + k]! + wj * (src[ab + k]! - src[aa + k]!);
-          const far = src[ba + k]! + wj * (src[bb + k]! - src[ba + k]!);
-          row[k] = near + wi * (far - near);
-        }
-      }
-      const to = (i * h + j) * w;
-      for (let k = 0; k < w; k++) {
-        const a = row[tk.low[k]!]!;
-        out[to + k] = a + tk.weight[k]! * (row[tk.high[k]!]! - a);
-      }
+      const [p, q] = [tj.low[j]!, tj.high[j]!];
+      mixRows(row, src, at(a, p), at(a, q), src, at(b, p), at(b, q), tj.weight[j]!, ti.weight[i]!);
+      sampleRow(out, (i * h + j) * w, row, tk);
     }
   }
   return out;
 }
 
 function nearestSeparable<T extends VoxelArray>(volume: Volume<T>, grid: Grid, m: Affine): T {
-  const table = (axis: number) =>
-    Int32Array.from({ length: grid.dims[axis]! }, (_, o) =>
-      clamp(roundHalfEven(snap(o * m[axis * 5]! + m[axis * 4 + 3]!)), volume.dims[axis]! - 1),
-    );
+  const table = (axis: number) => nearestAxis(grid.dims[axis]!, volume.dims[axis]!, m[axis * 5]!, m[axis * 4 + 3]!);
   const [ti, tj, tk] = [table(0), table(1), table(2)];
   const [, hIn, wIn] = volume.dims;
   const [d, h, w] = grid.dims;
