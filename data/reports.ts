@@ -1,8 +1,9 @@
 // Reports on disk (Node only): a list of pairs, a folder of texts, or one text.
 import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { DataError } from './errors.ts';
 import { readBytes } from './files.ts';
+import { listPairs } from './pairs.ts';
 
 export interface Report {
   readonly name: string;
@@ -16,11 +17,10 @@ export interface Reports {
 }
 
 /**
- * The reports of FILE.jsonl (a pair a line: `report` is a path beside it, or `text` the report itself; `patient` or `name` names it), of
- * a folder (its pairs.jsonl, or every .txt below it and its folder `reports`), or of one .txt file. Those that are missing or empty are
- * skipped and told.
+ * The reports of FILE.csv or FILE.jsonl (as `readPairs` reads them, their volumes aside), of a folder (its pairs.jsonl or pairs.csv, or
+ * every .txt below it and its folder `reports`), or of one .txt file. Those that are missing, empty or overlong are skipped and told.
  *
- * @throws `reports-missing`, `reports-json`, `reports-empty`
+ * @throws `reports-missing`, `reports-empty`, and all of `readPairs` but `pairs-empty`
  */
 export async function readReports(path: string): Promise<Reports> {
   const from = resolve(path);
@@ -28,7 +28,7 @@ export async function readReports(path: string): Promise<Reports> {
   if (!info)
     throw new DataError('reports-missing', 'There are no such reports.', {
       found: from,
-      expected: 'a folder with pairs.jsonl or .txt files, a .jsonl file, or a .txt file',
+      expected: 'a folder with pairs.jsonl, pairs.csv or .txt files, a .jsonl, .csv or .txt file',
       fix: 'check the path, or make a synthetic set with t3dc data phantom',
     });
   const found = info.isDirectory() ? await ofFolder(from) : await ofFile(from);
@@ -51,41 +51,20 @@ type Found = Report | { readonly name: string; readonly reason: string };
 
 async function ofFolder(dir: string): Promise<Found[]> {
   const entries = (await readdir(dir)).sort();
-  if (entries.includes('pairs.jsonl')) return ofFile(join(dir, 'pairs.jsonl'));
+  for (const list of ['pairs.jsonl', 'pairs.csv']) if (entries.includes(list)) return ofFile(join(dir, list));
   if (entries.includes('reports') && !entries.some((e) => e.endsWith('.txt'))) return ofFolder(join(dir, 'reports'));
   const texts = entries.filter((e) => e.endsWith('.txt'));
   return (await Promise.all(texts.map((e) => ofFile(join(dir, e))))).flat();
 }
 
 async function ofFile(file: string): Promise<Found[]> {
-  const text = new TextDecoder().decode(await readBytes(file));
-  if (!file.endsWith('.jsonl')) return [{ name: basename(file).replace(/\.[^.]*$/, ''), text }];
-  const lines = text.split('\n').map((l) => l.trim());
-  return Promise.all(lines.flatMap((line, n) => (line === '' ? [] : [ofPair(line, n + 1, file)])));
-}
-
-async function ofPair(line: string, number: number, file: string): Promise<Found> {
-  const bad = (found: string): never => {
-    throw new DataError('reports-json', 'A line of the list of pairs cannot be read.', {
-      found: `line ${number} of ${file}: ${found}`,
-      expected: '{"patient": NAME, "report": PATH} or {"patient": NAME, "text": TEXT}',
-      fix: 'mend the line',
-    });
-  };
-  let pair: unknown;
-  try {
-    pair = JSON.parse(line);
-  } catch (e) {
-    bad((e as Error).message);
+  if (/\.(jsonl|csv|tsv)$/i.test(file)) {
+    const { pairs, skipped } = await listPairs(file, { volumes: 'optional' });
+    return [
+      ...pairs.map(({ name, text }) => ({ name, text })),
+      ...skipped.map(({ name, detail }) => ({ name, reason: detail })),
+    ];
   }
-  if (pair === null || typeof pair !== 'object') return bad(line.slice(0, 60));
-  const { patient, name, report, text } = pair as Record<string, unknown>;
-  const called = String(patient ?? name ?? number);
-  if (typeof text === 'string') return { name: called, text };
-  if (typeof report !== 'string') return { name: called, reason: 'no report' };
-  const path = join(dirname(file), report);
-  const bytes = await readBytes(path).catch(() => null);
-  return bytes
-    ? { name: called, text: new TextDecoder().decode(bytes) }
-    : { name: called, reason: `no file ${report}` };
+  const text = new TextDecoder().decode(await readBytes(file));
+  return [{ name: basename(file).replace(/\.[^.]*$/, ''), text }];
 }

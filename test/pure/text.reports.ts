@@ -143,7 +143,7 @@ test('reports on disk: pairs, folders, files; what is missing or empty is told',
     ]);
     await writeFile(join(dir, 'pairs.jsonl'), '{"patient":\n');
     for (const [path, code] of [
-      [dir, 'reports-json'],
+      [dir, 'pairs-json'],
       [join(dir, 'none'), 'reports-missing'],
       [join(dir, 'b.txt'), 'reports-empty'],
     ] as const)
