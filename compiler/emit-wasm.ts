@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Buf } from '../kernels/ir.ts';
 import type { WasmKernel } from '../kernels/targets.ts';
 import { emitGradients, emitWasm, gradientsAt, libraryImports, librarySources } from '../kernels/wasm/index.ts';
-import { FORMAT, OP_DISPATCH, OP_KERNEL, type Place, UNIT } from '../runtime/manifest.ts';
+import { FORMAT, OP_DISPATCH, OP_KERNEL, OP_REPEAT, type Place, UNIT } from '../runtime/manifest.ts';
 import { alignUp, importedPages, type ProgramExports, programImports } from '../runtime/program.ts';
 import type { Program, ProgramTensor } from './program.ts';
 
@@ -17,7 +17,8 @@ export class WasmEmitter {
   /** The ops of a section. */
   program(program: Program, place: (t: ProgramTensor) => Place): number[] {
     const tensors = new Map(program.tensors.map((t) => [t.id, t]));
-    const words: number[] = [program.kernels.length];
+    const { repeats = [] } = program;
+    const words: number[] = [program.kernels.length + repeats.length];
     const places = (bufs: readonly Buf[]): Place[] => bufs.map((b) => place(tensors.get(b.tensor)!));
     const op = (name: string, w: WasmKernel, bufs: readonly Buf[]): void => {
       this.scratch = Math.max(this.scratch, w.scratch);
@@ -27,6 +28,8 @@ export class WasmEmitter {
     };
     for (let i = 0; i < program.kernels.length; i++) {
       const k = program.kernels[i]!;
+      const repeat = repeats.find((r) => r.first === i);
+      if (repeat) words.push(OP_REPEAT, repeat.times, repeat.count);
       const name = k.kind === 'contract' ? `${k.pattern} ${k.name}` : `${k.kind} ${k.name}`;
       const together = gradientsAt(program.kernels, i);
       if (!together || together.kernels.length === 1 || !disjoint(places(together.bufs))) {
@@ -100,14 +103,26 @@ export interface Sections {
     readonly grad: number[] | null;
     readonly update: number[] | null;
   };
-  readonly webgpu: { readonly forward: Range | null; readonly grad: Range | null; readonly update: Range | null };
+  readonly webgpu: {
+    readonly forward: readonly Range[] | null;
+    readonly grad: readonly Range[] | null;
+    readonly update: readonly Range[] | null;
+  };
 }
-type Range = { readonly first: number; readonly count: number };
+/** Dispatches, and how often they run as a whole. */
+export type Range = { readonly first: number; readonly count: number; readonly times: number };
 
 /** The table of runtime/manifest.ts. */
 export function programTable(entries: readonly Sections[]): number[] {
   const words: number[] = [FORMAT, entries.length, ...new Array<number>(6 * entries.length).fill(0)];
-  const dispatches = (r: Range | null): number[] | null => (r ? [1, OP_DISPATCH, r.first, r.count] : null);
+  const dispatches = (list: readonly Range[] | null): number[] | null => {
+    if (!list) return null;
+    const ops = list.flatMap((r) => [
+      ...(r.times > 1 ? [[OP_REPEAT, r.times, 1]] : []),
+      [OP_DISPATCH, r.first, r.count],
+    ]);
+    return [ops.length, ...ops.flat()];
+  };
   entries.forEach((e, i) => {
     const sections = [
       e.wasm.forward,

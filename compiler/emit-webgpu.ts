@@ -5,6 +5,7 @@ import type { Kernel } from '../kernels/ir.ts';
 import type { WgslKernel, WgslVariant } from '../kernels/targets.ts';
 import { emitWgsl, header, mergeCode } from '../kernels/wgsl/index.ts';
 import type { Dispatch, KernelInfo, Place } from '../runtime/manifest.ts';
+import type { Range } from './emit-wasm.ts';
 import { kernelHash } from './kernel-hash.ts';
 import type { Program, ProgramKernel, ProgramTensor } from './program.ts';
 import { slabs } from './slabs.ts';
@@ -51,26 +52,29 @@ export class WebGpuEmitter {
     this.tuning = tuning;
   }
 
-  /** Appends the program's dispatches; returns their range. Places must not move afterwards. */
-  program(
-    program: Program,
-    readOnly: ReadonlySet<number>,
-    place: (t: ProgramTensor) => Place,
-  ): { first: number; count: number } {
-    const first = this.dispatches.length;
+  /** Appends the program's dispatches; returns their ranges, in order. Places must not move afterwards. */
+  program(program: Program, readOnly: ReadonlySet<number>, place: (t: ProgramTensor) => Place): Range[] {
+    const ranges: Range[] = [];
     const tensors = new Map(program.tensors.map((t) => [t.id, t]));
     const emitted = new Map<Kernel, Emitted>();
-    for (const k of program.kernels) {
+    const { repeats = [] } = program;
+    const ends = new Set([...repeats.flatMap((r) => [r.first, r.first + r.count]), program.kernels.length]);
+    let first = this.dispatches.length;
+    program.kernels.forEach((k, i) => {
+      const times = repeats.find((r) => i >= r.first && i < r.first + r.count)?.times ?? 1;
       // What is a part of a kernel, or runs it again, has its code.
       const whole = k.of ?? k;
       let known = emitted.get(whole);
       if (!known) {
         emitted.set(whole, (known = this.emit(whole, readOnly)));
-        this.work[known.index] = (this.work[known.index] ?? 0) + whole.flops;
+        this.work[known.index] = (this.work[known.index] ?? 0) + times * whole.flops;
       }
       this.dispatch(k, known, (id) => tensors.get(id)!, place);
-    }
-    return { first, count: this.dispatches.length - first };
+      if (!ends.has(i + 1)) return;
+      ranges.push({ first, count: this.dispatches.length - first, times });
+      first = this.dispatches.length;
+    });
+    return ranges;
   }
 
   private emit(k: Kernel, readOnly: ReadonlySet<number>): Emitted {

@@ -5,8 +5,9 @@ import { lifetimes, profile } from './lifetimes.ts';
 import { loopsInto, loopsSmallest } from './loop-plans.ts';
 import type { Log } from './pipeline.ts';
 import { type Plan, planMemory, verifyPlan } from './plan.ts';
-import type { Program } from './program.ts';
+import { flopsOf, type Program, type Step } from './program.ts';
 import { recompute } from './recompute.ts';
+import { fitTiles, flatten, hasTiles } from './repeats.ts';
 
 export interface Fitted {
   readonly program: Program;
@@ -32,10 +33,10 @@ const ATTEMPTS = 8;
 export const allocated = (plan: Plan): number => plan.arenas.reduce((s, n) => s + n, 0);
 
 /** Without a budget: recomputes what costs little. */
-export const fit = (program: Program, o: FitOptions): Fitted => attempt(program, { work: FREE }, o);
+export const fit = (program: Program<Step>, o: FitOptions): Fitted => attempt(program, { work: FREE }, o);
 
 /** With the temporaries' arenas at or under `budget` bytes; null where the search does not come so low. */
-export function fitInto(program: Program, budget: number, o: FitOptions): Fitted | null {
+export function fitInto(program: Program<Step>, budget: number, o: FitOptions): Fitted | null {
   const easy = fit(program, o);
   if (allocated(easy.plan) <= budget) return easy;
   for (let n = 0, target = budget; n < ATTEMPTS && target > 0; n++) {
@@ -45,36 +46,38 @@ export function fitInto(program: Program, budget: number, o: FitOptions): Fitted
     if (f.plan.peak > target) break;
     target -= over;
   }
-  for (let looped = o.slabs ? loopsInto(program, budget) : null, target = budget; looped && target > 0; ) {
+  // By slabs or by tiles: a program with loops over tiles has small tensors already.
+  const whole = o.slabs && !hasTiles(program) ? flatten(program) : null;
+  for (let looped = whole && loopsInto(whole, budget), target = budget; whole && looped && target > 0; ) {
     const f = place(program, looped.program, o);
     const over = allocated(f.plan) - budget;
     if (over <= 0) return f;
     target -= over;
-    looped = looped.under(target) ?? loopsInto(program, target);
+    looped = looped.under(target) ?? loopsInto(whole, target);
   }
   return null;
 }
 
 /** With the fewest bytes that the search finds. */
-export function fitSmallest(program: Program, o: FitOptions): Fitted {
+export function fitSmallest(program: Program<Step>, o: FitOptions): Fitted {
   const f = attempt(program, {}, o);
-  const looped = o.slabs ? loopsSmallest(program) : null;
+  const looped = o.slabs && !hasTiles(program) ? loopsSmallest(flatten(program)) : null;
   if (!looped) return f;
   const by = place(program, looped, o);
   return allocated(by.plan) < allocated(f.plan) ? by : f;
 }
 
-function attempt(program: Program, limits: Parameters<typeof recompute>[1], o: FitOptions): Fitted {
-  return place(program, recompute(program, limits).program, o);
+function attempt(program: Program<Step>, limits: Parameters<typeof recompute>[1], o: FitOptions): Fitted {
+  return place(program, flatten(recompute(fitTiles(program, limits), limits).program), o);
 }
 
 /** A place for everything in `now`, which computes what `program` does. */
-function place(program: Program, now: Program, o: FitOptions): Fitted {
+function place(from: Program<Step>, now: Program, o: FitOptions): Fitted {
+  const program = flatten(from);
   const plan = planMemory(now, o.maxArena);
   if (o.verify) verifyPlan(plan);
-  const work = (p: Program): number => p.kernels.reduce((s, k) => s + k.flops, 0);
   const kernels = now.kernels.length - program.kernels.length;
-  const flops = work(now) - work(program);
+  const flops = flopsOf(now) - flopsOf(program);
   o.log?.(`${program.name}: memory`, [
     `${kernels} kernels run again, or in parts; ${flops} operations more`,
     `peak ${plan.peak} bytes in ${plan.arenas.length} arenas of ${plan.arenas.join(', ')}`,
@@ -89,7 +92,7 @@ function place(program: Program, now: Program, o: FitOptions): Fitted {
  * @throws ModelError `plan-memory` with the smallest budget that fits; where the promise is not strict, the smallest plans
  */
 export function fitAll(
-  programs: readonly Program[],
+  programs: readonly Program<Step>[],
   promise: { readonly bytes: number; readonly strict: boolean } | undefined,
   total: (fitted: readonly Fitted[]) => number,
   o: FitOptions,

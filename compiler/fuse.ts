@@ -13,8 +13,8 @@ export const MAX_BUFFERS = 8;
 const SHARED_BUFFERS = 5;
 const SHARED_COST = 16;
 const HEAVY = new Set(['exp', 'log', 'tanh', 'erf', 'pow']);
-const ANCHORS = new Set(['contract', 'reduce', 'attention', 'attentionGrad', 'gatherAdjoint']);
-const LEAVES = new Set(['input', 'parameter', 'arena']);
+const ANCHORS = new Set(['contract', 'reduce', 'attention', 'attentionGrad', 'gatherAdjoint', 'tiles']);
+const LEAVES = new Set(['input', 'parameter', 'arena', 'slot']);
 
 export interface Fusion {
   /** Nodes whose outputs are stored, in the order of their kernels. */
@@ -73,6 +73,11 @@ export function fuse(roots: readonly Value[]): Fusion {
   for (const n of order) {
     if (isLeaf(n)) {
       reads.set(n, { bufs: new Set([`${n.id}`]), cost: 0, heavy: false });
+      continue;
+    }
+    if (n.op === 'tiles') {
+      for (const v of n.inputs) store(beneath(v).node, 'a loop reads it');
+      store(n, '');
       continue;
     }
     if (isAnchor(n)) {

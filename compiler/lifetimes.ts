@@ -18,12 +18,27 @@ export interface Lifetime {
 export function lifetimes(program: Program<KernelBase>): Lifetime[] {
   const first = new Map<number, number>();
   const last = new Map<number, number>();
+  /** First touched by a kernel that reads it. */
+  const carried = new Set<number>();
   program.kernels.forEach((k, i) => {
     for (const t of [...readsOf(k), ...writesOf(k)]) {
-      if (!first.has(t)) first.set(t, i);
+      if (!first.has(t)) {
+        first.set(t, i);
+        if (readsOf(k).includes(t)) carried.add(t);
+      }
       last.set(t, i);
     }
   });
+  // What a loop's kernels share with others, or leave to the next time round, lies in its place while the loop runs.
+  for (const r of program.repeats ?? []) {
+    const end = r.first + r.count - 1;
+    for (const [t, from] of first) {
+      const to = last.get(t)!;
+      if (to < r.first || from > end || (from >= r.first && to <= end && !carried.has(t))) continue;
+      first.set(t, Math.min(from, r.first));
+      last.set(t, Math.max(to, end));
+    }
+  }
   return program.tensors
     .filter((t) => t.home.kind === 'temp' && first.has(t.id))
     .map((tensor) => ({

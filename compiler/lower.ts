@@ -6,11 +6,12 @@ import type { AttentionAttrs } from '../dsl/ops/attention.ts';
 import { operands as attentionOperands } from '../dsl/ops/attention.ts';
 import { type DType, numel, type TensorType } from '../dsl/types.ts';
 import { type Expr, zero } from '../kernels/expr.ts';
-import type { AttentionShape, Kernel, LoopVar, Store } from '../kernels/ir.ts';
+import type { AttentionShape, LoopVar, Store } from '../kernels/ir.ts';
 import { contractKernel } from './contract.ts';
 import { type Fusion, isLeaf } from './fuse.ts';
 import { axisVars, Inliner, type Storage } from './inline.ts';
-import type { Program, ProgramTensor, TensorTable } from './program.ts';
+import { lowerTiles } from './lower-tiles.ts';
+import type { Program, ProgramTensor, Step, TensorTable } from './program.ts';
 
 export interface Root {
   readonly value: Value;
@@ -27,7 +28,7 @@ const BIAS_PARTS = 8;
 const BIAS_SCORES = 1 << 21;
 
 export class Lowering {
-  readonly kernels: Kernel[] = [];
+  readonly kernels: Step[] = [];
   private readonly places = new Map<string, ProgramTensor>();
   private readonly names = new Map<string, number>();
   private readonly table: TensorTable;
@@ -43,7 +44,7 @@ export class Lowering {
   }
 
   /** Kernels for everything the roots need; each root ends in its target. */
-  run(name: string, roots: readonly Root[]): Program {
+  run(name: string, roots: readonly Root[]): Program<Step> {
     const copies: Root[] = [];
     for (const r of roots) {
       const k = valueKey(r.value);
@@ -168,6 +169,9 @@ export class Lowering {
         break;
       case 'gatherAdjoint':
         this.gatherAdjoint(n);
+        break;
+      case 'tiles':
+        this.tiles(n);
         break;
       default:
         throw new Error(`lower: no kernel for ${n.op}`);
@@ -386,7 +390,20 @@ export class Lowering {
     this.written.add(target.id);
   }
 
-  private push(k: Kernel): void {
+  private tiles(n: Node): void {
+    const outputs = n.types.map((_, out) => this.place({ node: n, out }));
+    this.push(
+      lowerTiles(n, this.base(n), {
+        table: this.table,
+        stored: (v) => (isLeaf(v.node) ? this.leaf(v.node) : this.place(v)),
+        place: (out) => outputs[out]!,
+        lowering: (fusion, leaf) => new Lowering(this.table, fusion, leaf, this.stores),
+      }),
+    );
+    for (const t of outputs) this.written.add(t.id);
+  }
+
+  private push(k: Step): void {
     this.kernels.push(k);
   }
 }

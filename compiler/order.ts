@@ -1,18 +1,21 @@
 // Order: kernels in the sequence that keeps the fewest bytes alive. The graph's own order puts every weight gradient at the
 // end, and with it everything that weight gradients read.
 import { byteLength } from '../dsl/types.ts';
-import type { Kernel } from '../kernels/ir.ts';
+import type { KernelBase } from '../kernels/ir.ts';
 import { peakOf } from './lifetimes.ts';
 import { type Program, readsOf, writesOf } from './program.ts';
 
+/** A kernel, or what is ordered as one. */
+type Ordered = KernelBase & { readonly kind: string };
+
 /** The better of the given order and a greedy one. */
-export function order(program: Program): Program {
+export function order<K extends Ordered>(program: Program<K>): Program<K> {
   const greedy = { ...program, kernels: greedyOrder(program).map((i) => program.kernels[i]!) };
   return peakOf(greedy) < peakOf(program) ? greedy : program;
 }
 
 /** Of the kernels whose inputs are there, always the one that adds least to what is alive (the earliest on a tie). */
-function greedyOrder(program: Program): number[] {
+function greedyOrder(program: Program<Ordered>): number[] {
   const { kernels } = program;
   const { before, after } = dependencies(program);
   const bytes = new Map(program.tensors.map((t) => [t.id, t.home.kind === 'temp' ? byteLength(t.type) : 0]));
@@ -56,14 +59,14 @@ function greedyOrder(program: Program): number[] {
 }
 
 /** The other gradients of the same attention: wasm computes those that stand together in one pass. */
-function siblings(kernels: readonly Kernel[], of: number, ready: ReadonlySet<number>): number[] {
+function siblings(kernels: readonly Ordered[], of: number, ready: ReadonlySet<number>): number[] {
   const reads = (i: number): string => readsOf(kernels[i]!).join();
   if (kernels[of]!.kind !== 'attentionGrad') return [];
   return [...ready].filter((i) => i !== of && kernels[i]!.kind === 'attentionGrad' && reads(i) === reads(of));
 }
 
 /** Who must run before whom: readers after the writer before them, writers after the readers before them. */
-function dependencies({ kernels }: Program): { before: Set<number>[]; after: Set<number>[] } {
+function dependencies({ kernels }: Program<Ordered>): { before: Set<number>[]; after: Set<number>[] } {
   const before = kernels.map(() => new Set<number>());
   const after = kernels.map(() => new Set<number>());
   const writer = new Map<number, number>();

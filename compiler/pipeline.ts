@@ -1,12 +1,13 @@
 // The pipeline: a list of named pure passes, from a traced entry to programs. Read it top to bottom and you have read the
 // compiler; `--explain` prints what each pass did.
+
+import { differentiate } from '../dsl/differentiate.ts';
 import { make, type Node, typeOf, type Value } from '../dsl/graph.ts';
 import { arena } from '../dsl/ops/leaf.ts';
 import { map } from '../dsl/ops/map.ts';
 import { expandAs } from '../dsl/ops/view.ts';
 import { constant, stepScalar } from '../dsl/tensor.ts';
 import type { TensorType } from '../dsl/types.ts';
-import { differentiate } from './differentiate.ts';
 import { beneath, fuse } from './fuse.ts';
 import { peakOf } from './lifetimes.ts';
 import { lossScale } from './loss-scale.ts';
@@ -14,9 +15,10 @@ import { Lowering, type Root } from './lower.ts';
 import { order } from './order.ts';
 import { halfStorage } from './precision.ts';
 import { print } from './print.ts';
-import { type Program, TensorTable } from './program.ts';
+import { type Program, type Step, TensorTable } from './program.ts';
 import { simplify } from './simplify.ts';
 import { split } from './split.ts';
+import { insideTiles } from './tiles.ts';
 import type { TracedEntry, TracedModel } from './trace.ts';
 import { verify } from './verify.ts';
 
@@ -25,9 +27,13 @@ export interface Pass {
   run(roots: readonly Value[]): Value[];
 }
 
+/** What the bodies of loops over tiles go through by themselves. */
+const INSIDE = [simplify, split, simplify].map((run) => ({ run }));
+
 /** Graph to graph, in this order. Differentiation comes before; fusion, lowering and the kernels' order after; then what is
  *  recomputed, and where all lies in memory (fit.ts). */
 export const PASSES: readonly Pass[] = [
+  { name: 'inside tiles', run: (roots) => insideTiles(roots, INSIDE) },
   { name: 'simplify', run: simplify },
   { name: 'split long sums', run: split },
   { name: 'simplify again', run: simplify },
@@ -36,8 +42,8 @@ export const PASSES: readonly Pass[] = [
 export interface CompiledEntry {
   readonly entry: TracedEntry;
   readonly table: TensorTable;
-  readonly forward: Program;
-  readonly grad: Program | null;
+  readonly forward: Program<Step>;
+  readonly grad: Program<Step> | null;
   /** Parameters that this entry reads, by name. */
   readonly uses: readonly string[];
 }
@@ -63,7 +69,7 @@ export function runPasses(what: string, roots: readonly Value[], o: Options): Va
   return now;
 }
 
-function lowerRoots(name: string, table: TensorTable, roots: readonly Root[], o: Options): Program {
+function lowerRoots(name: string, table: TensorTable, roots: readonly Root[], o: Options): Program<Step> {
   // What is stored is the value beneath: names and splits of axes change no memory.
   const values = runPasses(
     name,

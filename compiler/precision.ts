@@ -15,6 +15,7 @@ export const halfStorage: Precision = (v, fusion) => {
   switch (anchor.op) {
     case 'reduce':
     case 'gatherAdjoint':
+    case 'tiles': // rows, or sums of many
       return 'f32';
     case 'attention':
       return v.out === 0 ? 'f16' : 'f32'; // the log of the sums

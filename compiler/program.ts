@@ -43,10 +43,40 @@ export interface Loop extends KernelBase {
   readonly tensors: readonly number[];
 }
 
+/** A loop over tiles (dsl/ops/tiles.ts), as one step to plan: its kernels run for every tile, and what they hold is one temporary. */
+export interface Tiles extends KernelBase {
+  readonly kind: 'tiles';
+  readonly count: number;
+  readonly inner: readonly ProgramKernel[];
+  /** The tensors of `bufs` as `inner` calls them. */
+  readonly tensors: readonly number[];
+}
+
+/** What lowering gives: kernels, and loops of them. */
+export type Step = ProgramKernel | Tiles;
+
+/** Kernels that run `times` times, with the step block's `tile` counting. */
+export interface Repeat {
+  readonly first: number;
+  readonly count: number;
+  readonly times: number;
+}
+
 export interface Program<K extends KernelBase = ProgramKernel> {
   readonly name: string;
   readonly kernels: readonly K[];
   readonly tensors: readonly ProgramTensor[];
+  /** In order, none inside another. */
+  readonly repeats?: readonly Repeat[];
+}
+
+/** Operations of all kernels, those that run for every tile counted as often. */
+export function flopsOf({ kernels, repeats = [] }: Program<KernelBase>): number {
+  const again = repeats.reduce(
+    (s, r) => s + (r.times - 1) * kernels.slice(r.first, r.first + r.count).reduce((n, k) => n + k.flops, 0),
+    0,
+  );
+  return kernels.reduce((s, k) => s + k.flops, again);
 }
 
 /** Tensors that a kernel reads and writes. */

@@ -269,7 +269,7 @@ function available<K extends Planned>(
 
 /** Kernels that only write temporaries, each by itself alone, and read what does not change. */
 function repeatable<K extends Planned>(steps: Steps<K>, kernel: K, tensors: readonly number[]): boolean {
-  if (kernel.kind === 'loop') return false;
+  if (kernel.kind === 'loop' || kernel.kind === 'tiles') return false;
   return kernel.bufs.every((b, n) => {
     const { kind } = steps.home(tensors[n]!);
     if (b.access === 'read') return kind !== 'gradient' && kind !== 'arena';

@@ -4,7 +4,7 @@ import { WASM_PAGE } from '../runtime/program.ts';
 import { type FitOptions, type Fitted, fitAll } from './fit.ts';
 import { layOut, type PlannedProgram } from './layout.ts';
 import type { CompiledEntry, Options } from './pipeline.ts';
-import type { Program } from './program.ts';
+import type { Program, Step } from './program.ts';
 import type { TracedModel } from './trace.ts';
 import { compileUpdate } from './update.ts';
 
@@ -13,7 +13,7 @@ type Target = 'webgpu' | 'wasm';
 export interface Section {
   readonly entry: string;
   readonly kind: PlannedProgram['kind'];
-  readonly program: Program;
+  readonly program: Program<Step>;
   /** Of one target alone. */
   readonly target?: Target;
 }

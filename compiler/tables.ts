@@ -5,6 +5,7 @@ import type { Sections, WasmEmitter } from './emit-wasm.ts';
 import type { WebGpuEmitter } from './emit-webgpu.ts';
 import type { layOut } from './layout.ts';
 import type { CompiledEntry } from './pipeline.ts';
+import { flopsOf } from './program.ts';
 import type { PlannedSection, Section } from './sections.ts';
 import type { TracedModel } from './trace.ts';
 
@@ -81,6 +82,7 @@ export function entryTable(
             };
           }),
           ops: p.program.kernels.map((k) => k.name),
+          repeats: p.program.repeats ?? [],
           again: p.again && { ...p.again, without: p.again.without.map((b) => Math.round(b / 1024)) },
         }
       : null;
@@ -89,7 +91,7 @@ export function entryTable(
     grad: memory(find('grad', target)),
   });
   const own = programs.some((p) => p.target === 'webgpu');
-  const flops = (p: PlannedSection | undefined): number => p?.program.kernels.reduce((s, k) => s + k.flops, 0) ?? 0;
+  const flops = (p: PlannedSection | undefined): number => (p ? flopsOf(p.program) : 0);
   const names = [...m.parameters.keys()];
   const bounds = indexBounds(Object.values(e.entry.outputs));
   const opt = e.entry.optimizer;

@@ -8,12 +8,12 @@ import { fuse } from './fuse.ts';
 import { allFinite, nextScaler, SCALER, SCALER_TYPE, scaledStep } from './loss-scale.ts';
 import { Lowering } from './lower.ts';
 import { leafTensor, type Options, runPasses } from './pipeline.ts';
-import { type Program, TensorTable } from './program.ts';
+import { type Program, type Step, TensorTable } from './program.ts';
 import type { TracedEntry } from './trace.ts';
 
 /** The optimiser's update over the flat arenas: `elements` words each, a multiple of ROW. */
 export const ROW = 1024;
-export function compileUpdate(entry: TracedEntry, elements: number, o: Options = {}): Program {
+export function compileUpdate(entry: TracedEntry, elements: number, o: Options = {}): Program<Step> {
   const table = new TensorTable();
   const rows = elements / ROW;
   const type: TensorType = {

@@ -69,6 +69,8 @@ let counter = 0;
 export const resetNodes = (): void => {
   counter = 0;
 };
+/** The id that the next node gets. */
+export const nextId = (): number => counter;
 let where: Where = { region: '', site: null };
 let capture = true;
 

@@ -17,4 +17,5 @@ export * from './nn/index.ts';
 export { adamW, type Optimizer, sgd } from './optim.ts';
 export { type Init, param, region, scope } from './scope.ts';
 export { concat, constant, einsum, gather, iota, rawContract, stepScalar, Tensor, uniform } from './tensor.ts';
+export { overTiles } from './tiles.ts';
 export type { Axis, DType, TensorType } from './types.ts';

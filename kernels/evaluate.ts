@@ -120,7 +120,10 @@ export function evalExpr(e: Expr, env: Env, ctx: Context): number {
       const s = ctx.step;
       const k0 = s[STEP_SLOTS.seedLo]! ^ e.op;
       const k1 = s[STEP_SLOTS.seedHi]! ^ s[STEP_SLOTS.step]!;
-      return (threefry2x32(k0, k1, evalInt(e.index, env), s[STEP_SLOTS.microstep]!)[0] >>> 8) * 2 ** -24;
+      return (
+        (threefry2x32(k0, k1, evalInt(e.index, env), s[STEP_SLOTS.microstep]! | (s[STEP_SLOTS.tile]! << 16))[0] >>> 8) *
+        2 ** -24
+      );
     }
     case 'acc':
       return env.get(ACC)!;

@@ -33,7 +33,7 @@ export type Expr =
   /** A loop index as a value (iota), i32. */
   | { readonly k: 'index'; readonly i: Int; readonly dtype: DType }
   | { readonly k: 'step'; readonly slot: StepSlot; readonly dtype: DType }
-  /** Uniform in [0,1) with 24 bits: threefry2x32(key = (seedLo ^ op, seedHi ^ step), counter = (index, microstep))[0] >> 8 * 2^-24. f32. */
+  /** Uniform in [0,1) with 24 bits: threefry2x32(key = (seedLo ^ op, seedHi ^ step), counter = (index, microstep | tile << 16))[0] >> 8 * 2^-24. f32. */
   | { readonly k: 'random'; readonly op: number; readonly index: Int; readonly dtype: DType }
   /** The anchor's own result (in epilogues): f32 (i32 for argmax). */
   | { readonly k: 'acc'; readonly dtype: DType };

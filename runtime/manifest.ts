@@ -1,7 +1,7 @@
 // The artifact's table of contents, `manifest.json` (written more tightly: manifest-pack.ts). Everything the runtime knows about a model stands here and in the
 // generated program (program.wasm); nothing of the compiler is needed.
 
-export const FORMAT = 1;
+export const FORMAT = 2;
 /** Arena offsets are in units of this many bytes, so that nothing overflows past 2 GiB. */
 export const UNIT = 256;
 
@@ -181,6 +181,8 @@ export interface MemoryPlan {
     readonly offset: number;
   }[];
   readonly ops: readonly string[];
+  /** Ops that run once for every tile: `count` of them from `first` on. */
+  readonly repeats: readonly { readonly first: number; readonly count: number; readonly times: number }[];
   /** What runs again so that less is kept: kernels, operations, and the KiB that would be alive at each kernel without. */
   readonly again: { readonly kernels: number; readonly flops: number; readonly without: readonly number[] } | null;
 }
@@ -239,14 +241,15 @@ export interface Dispatch {
 // Section: [number of ops, op, op, …]. Ops:
 //   OP_KERNEL   (wasm):   1, function, nBufs, nParams, nBufs × (arena, offset in units), nParams × word
 //   OP_DISPATCH (webgpu): 2, first dispatch, count
-//   OP_TILES    reserved for overTiles: 3, …
+//   OP_REPEAT   3, times, ops: the ops that follow run `times` times, `tile` of the step block counting from 0. None inside another.
 // `grad` is forward + backward, leaving gradients (and outputs such as the loss) in place; with accumulation its last
 // ops add into the accumulator (first microstep overwrites: the kernel selects on step.microstep). `update` clips and updates.
 export const OP_KERNEL = 1;
 export const OP_DISPATCH = 2;
+export const OP_REPEAT = 3;
 
 // ── The WebGPU command stream (scheduler → host, walked in one call) ───────────────────────────────────────────────
-//   CMD_STEP      1                     upload the step block (16 words, follows inline)
+//   CMD_STEP      1                     upload the step block (16 words, follows inline); once, and before each round of a repeat
 //   CMD_DISPATCH  2, first, count       dispatch these
 export const CMD_STEP = 1;
 export const CMD_DISPATCH = 2;

@@ -222,14 +222,22 @@ export class WasmDevice implements Device {
     const times = this.#block.times();
     const { index, memory } = this.#manifest.entries[entry]!;
     const out: OpTime[] = [];
+    let n = 0;
     for (const kind of SECTIONS_OF[mode]) {
-      const labels = kind === 'forward' ? memory.forward.ops : kind === 'grad' ? (memory.grad?.ops ?? []) : [];
-      for (let i = 0; out.length + 1 < times.length; i++) {
+      const plan = kind === 'forward' ? memory.forward : kind === 'grad' ? memory.grad : null;
+      const first = out.length;
+      for (let i = 0; n + 1 < times.length; i++) {
         const f = this.#block.program.opFunction(this.#block.s, index, SECTION_INDEX[kind], i);
         if (f < 0) break;
         const name = this.#manifest.wasm.functions[f] ?? `function ${f}`;
-        const n = out.length;
-        out.push({ label: labels[i] ?? name, kind: name, ms: times[n + 1]! - times[n]!, flops: 0, bytes: 0 });
+        out.push({ label: plan?.ops[i] ?? name, kind: name, ms: times[n + 1]! - times[n]!, flops: 0, bytes: 0 });
+        n++;
+        // The rounds after the first one, on top of it.
+        const loop = plan?.repeats.find((r) => r.first + r.count === i + 1);
+        for (let again = loop ? (loop.times - 1) * loop.count : 0, k = 0; loop && k < again; k++, n++) {
+          const at = first + loop.first + (k % loop.count);
+          out[at] = { ...out[at]!, ms: out[at]!.ms + times[n + 1]! - times[n]! };
+        }
       }
     }
     return out;

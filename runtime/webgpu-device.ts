@@ -193,7 +193,7 @@ class WebGpuDevice implements Device {
     const key = `${entry} ${mode}`;
     if (this.#ready.has(key)) return;
     const indices = this.#dispatches(entry, mode);
-    await this.#kernels.prepare(indices, this.#arenas, (done, total) =>
+    await this.#kernels.prepare([...new Set(indices)], this.#arenas, (done, total) =>
       this.#options.onProgress?.({ stage: 'kernels', done, total }),
     );
     this.#ready.add(key);
@@ -307,7 +307,10 @@ class WebGpuDevice implements Device {
     this.#block.program.prepare(this.#block.s, 0);
     this.#peek(entry, mode);
     this.#device.queue.writeBuffer(this.#step, 0, this.#block.stream(1 + L.STEP_BLOCK_BYTES / 4).slice(1));
-    const indices = this.#dispatches(entry, mode);
+    // What runs for every tile is timed once.
+    const times = new Map<number, number>();
+    for (const i of this.#dispatches(entry, mode)) times.set(i, (times.get(i) ?? 0) + 1);
+    const indices = [...times.keys()];
     const ready = indices.map((i) => this.#kernels.get(i));
     const exact = this.#device.features.has('timestamp-query');
     if (!exact)
@@ -322,7 +325,7 @@ class WebGpuDevice implements Device {
       for (; to < indices.length; to++) {
         const d = this.#manifest.dispatches[indices[to]!]!;
         if (d.kernel !== kernel || d.label !== label || (to > from && d.params[0] === 0)) break;
-        sum += ms[to]!;
+        sum += ms[to]! * times.get(indices[to]!)!;
       }
       const info = this.#manifest.kernels[kernel]!;
       out.push({
@@ -330,8 +333,8 @@ class WebGpuDevice implements Device {
         kind: info.kind,
         variant: ready[from]!.variant,
         ms: sum,
-        flops: info.flops,
-        bytes: info.bytes,
+        flops: info.flops * times.get(indices[from]!)!,
+        bytes: info.bytes * times.get(indices[from]!)!,
       });
       from = to;
     }
@@ -354,8 +357,13 @@ class WebGpuDevice implements Device {
   #dispatches(entry: string, mode: RunMode): number[] {
     const stream = this.#peek(entry, mode);
     const out: number[] = [];
-    for (let at = 1 + L.STEP_BLOCK_BYTES / 4; at < stream.length; at += 3)
-      for (let i = 0; i < stream[at + 2]!; i++) out.push(stream[at + 1]! + i);
+    for (let at = 0; at < stream.length; ) {
+      if (stream[at] === L.CMD_STEP) at += 1 + L.STEP_BLOCK_BYTES / 4;
+      else {
+        for (let i = 0; i < stream[at + 2]!; i++) out.push(stream[at + 1]! + i);
+        at += 3;
+      }
+    }
     return out;
   }
 

@@ -1,6 +1,6 @@
 // Float64 evaluation of a graph by the primitives' own references: what a program means, with no compiler in between. Slow on
 // purpose (every view is copied, every contraction a plain loop), so for small shapes.
-import { differentiate } from '../compiler/differentiate.ts';
+import { differentiate } from '../dsl/differentiate.ts';
 import { make, type Node, opOf, topological, typeOf, type Value } from '../dsl/graph.ts';
 import { input } from '../dsl/ops/leaf.ts';
 import { Tensor } from '../dsl/tensor.ts';

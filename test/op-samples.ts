@@ -3,7 +3,18 @@
 // everywhere by an entry here.
 
 import { make } from '../dsl/graph.ts';
-import { concat, constant, einsum, gather, iota, rawContract, stepScalar, type Tensor, uniform } from '../dsl/index.ts';
+import {
+  concat,
+  constant,
+  einsum,
+  gather,
+  iota,
+  overTiles,
+  rawContract,
+  stepScalar,
+  type Tensor,
+  uniform,
+} from '../dsl/index.ts';
 import { attention } from '../dsl/nn/attention.ts';
 import { gatherAdjoint } from '../dsl/ops/gather.ts';
 import { Tensor as T } from '../dsl/tensor.ts';
@@ -403,4 +414,40 @@ const attentions: Sample[] = [
   },
 ];
 
-export const samples: readonly Sample[] = [...maps, ...reduces, ...views, ...contracts, ...others, ...attentions];
+// ── tiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+const loops: Sample[] = [
+  {
+    op: 'tiles',
+    name: 'rows with what all share',
+    inputs: { x: v({ k: 3, a: 2, c: 4 }), w: v({ c: 4, e: 3 }), s: v({ a: 2 }) },
+    build({ x, w, s }) {
+      const outside = s!.mul(s!);
+      return overTiles({ x: x! }, 'k', (tile) => ({ y: einsum(tile.x!.add(outside).tanh(), w!, 'a e') })).y;
+    },
+    linear: ['w'],
+  },
+  {
+    op: 'tiles',
+    name: 'a sum, an inner axis cut, random numbers',
+    inputs: { x: v({ a: 2, k: 4, c: 3 }), y: v({ k: 4 }) },
+    build({ x, y }) {
+      const made = overTiles(
+        { x: x!, y: y! },
+        'k',
+        (tile) => ({ rows: tile.x!.mul(uniform(tile.x!.axes)), all: tile.x!.mul(tile.x!).mul(tile.y!) }),
+        ['all'],
+      );
+      return made.rows.mul(made.all);
+    },
+  },
+];
+
+export const samples: readonly Sample[] = [
+  ...maps,
+  ...reduces,
+  ...views,
+  ...contracts,
+  ...others,
+  ...attentions,
+  ...loops,
+];

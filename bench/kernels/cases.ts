@@ -3,7 +3,7 @@
 // Conventions. A multiply-add is two operations. Attention counts its products: two forward (scores, values), five backward
 // (scores again, dP, dV, dQ, dK). Norms, elementwise work, updates and reductions count none: their measure is bytes. Bytes
 // are the compulsory ones: every input and output once.
-import { differentiate } from '../../compiler/differentiate.ts';
+import { differentiate } from '../../dsl/differentiate.ts';
 import * as t from '../../dsl/index.ts';
 import type { InputSpec } from '../../dsl/model.ts';
 

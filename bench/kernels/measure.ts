@@ -2,6 +2,7 @@
 
 import { build } from '../../compiler/index.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
+import { flatten } from '../../compiler/repeats.ts';
 import { trace } from '../../compiler/trace.ts';
 import * as t from '../../dsl/index.ts';
 import type { Kernel } from '../../kernels/ir.ts';
@@ -123,7 +124,7 @@ function scheduleOf(kinds: readonly string[], ops: readonly { variant?: string }
 /** An entry's kernels, as they were before the build decided what to compute again. */
 export function compiled(spec: ReturnType<typeof modelOf>, entry: string) {
   const model = trace(spec, {}, [entry]);
-  return compileEntry(model, model.entries[0]!).forward;
+  return flatten(compileEntry(model, model.entries[0]!).forward);
 }
 
 /** What each case is given: noise, always the same. */

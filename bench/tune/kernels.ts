@@ -2,6 +2,7 @@
 import { kernelHash } from '../../compiler/kernel-hash.ts';
 import { compileEntry, type Options } from '../../compiler/pipeline.ts';
 import type { Program } from '../../compiler/program.ts';
+import { flatten } from '../../compiler/repeats.ts';
 import { resolveSettings, type SettingsOptions } from '../../compiler/settings.ts';
 import { trace } from '../../compiler/trace.ts';
 import type { ModelSpec } from '../../dsl/model.ts';
@@ -30,7 +31,7 @@ export function programsOf(
   const options: Options = { precision: o.precision ?? 'f32' };
   return model.entries.flatMap((e) => {
     const { forward, grad } = compileEntry(model, e, options);
-    return grad ? [forward, grad] : [forward];
+    return (grad ? [forward, grad] : [forward]).map(flatten);
   });
 }
 

@@ -71,7 +71,7 @@ export const step: Op<{ readonly slot: StepSlot }> = defineOp<{ readonly slot: S
 
 /**
  * Uniform numbers in [0, 1) with 24 bits, from Threefry-2x32 with 20 rounds: key (seedLo ^ id, seedHi ^ step), counter
- * (logical index, microstep). Two nodes of the same id are the same numbers, so recomputation repeats them.
+ * (logical index, microstep and, in a loop over tiles, the tile in its upper half). Two nodes of the same id are the same numbers, so recomputation repeats them.
  */
 export const random: Op<{ readonly id: number; readonly axes: readonly Axis[] }> = defineOp<{
   readonly id: number;
@@ -85,7 +85,12 @@ export const random: Op<{ readonly id: number; readonly axes: readonly Axis[] }>
     const n = numel(outs[0]!);
     return [
       Float64Array.from({ length: n }, (_, i) =>
-        uniform(((s.seedLo ?? 0) ^ a.id) >>> 0, ((s.seedHi ?? 0) ^ (s.step ?? 0)) >>> 0, i, s.microstep ?? 0),
+        uniform(
+          ((s.seedLo ?? 0) ^ a.id) >>> 0,
+          ((s.seedHi ?? 0) ^ (s.step ?? 0)) >>> 0,
+          i,
+          ((s.microstep ?? 0) | ((s.tile ?? 0) << 16)) >>> 0,
+        ),
       ),
     ];
   },

@@ -178,7 +178,9 @@ export class Values {
     const lo = fn.step(STEP_SLOTS.seedLo, 'u32');
     const hi = fn.step(STEP_SLOTS.seedHi, 'u32');
     const step = fn.step(STEP_SLOTS.step, 'u32');
-    return [`(${lo} ^ <u32>${fn.int(op | 0)})`, `(${hi} ^ ${step})`, fn.step(STEP_SLOTS.microstep, 'u32')];
+    const micro = fn.step(STEP_SLOTS.microstep, 'u32');
+    const tile = fn.step(STEP_SLOTS.tile, 'u32');
+    return [`(${lo} ^ <u32>${fn.int(op | 0)})`, `(${hi} ^ ${step})`, `(${micro} | (${tile} << 16))`];
   }
 
   // Four elements --------------------------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ export class ExpressionPrinter {
     w.helpers.add('uniform_f32');
     const key = `step[0] ^ ${op >>> 0}u, step[1] ^ step[2]`;
     const l = lanes(index)!;
-    const call = (i: string): string => `uniform_f32(${key}, u32(${i}), step[3])`;
+    const call = (i: string): string => `uniform_f32(${key}, u32(${i}), step[3] | (step[7] << 16u))`;
     if (l.coef === 0) return { code: call(w.named(l.base)), wide: false, dtype: 'f32' };
     const base = w.named(l.base);
     const args = [0, 1, 2, 3].map((lane) => call(lane ? `${base} + ${lane * l.coef}` : base));

@@ -4,7 +4,7 @@
 import { factor } from './schedule';
 import { runMain, runWorker, stopWorkers } from './run';
 import { writeStream } from './stream';
-import { layOut, resolveAll, resolvedSection, sectionWord, sessionBytes as bytesOf, word } from './table';
+import { layOut, resolveAll, REPEAT, resolvedSection, sectionWord, sessionBytes as bytesOf, word } from './table';
 import { count, start } from './windows';
 import {
   ACCUMULATION, BASE_LR, LR, MICROSTEP, MICROSTEPS, MODE_TRAIN, POWER, SCHEDULE, SEED_HI, SEED_LO, STEP, STEP_COUNTER, T, TILE, TOTAL, WARMUP,
@@ -119,13 +119,17 @@ export function stop(s: usize): void {
   stopWorkers(s);
 }
 
-/** wasm: function number of op i of a section; -1 past the end. */
+/** wasm: function number of kernel i of a section, in the table's order; -1 past the end. */
 export function opFunction(s: usize, entry: u32, section: u32, i: u32): i32 {
   const at = resolvedSection(s, entry, section);
-  if (at == 0 || i >= load<u32>(at)) return -1;
+  if (at == 0) return -1;
   let record = at + 16;
-  for (let j: u32 = 0; j < i; j++) record += load<u32>(record, 4);
-  return load<u32>(record);
+  for (let j: u32 = 0, n = load<u32>(at); j < n; j++, record += load<u32>(record, 4)) {
+    if (load<u32>(record) == REPEAT) continue;
+    if (i == 0) return load<u32>(record);
+    i--;
+  }
+  return -1;
 }
 
 /** Sliding windows along one axis. */

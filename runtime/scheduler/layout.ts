@@ -78,6 +78,7 @@ export const TABLE_ENTRIES = 2;
 export const TABLE_ENTRY_WORDS = 6;
 export const OP_KERNEL = 1;
 export const OP_DISPATCH = 2;
+export const OP_REPEAT = 3;
 export const CMD_STEP = 1;
 export const CMD_DISPATCH = 2;
 /** Arena offsets are in units of this many bytes. */

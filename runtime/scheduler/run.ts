@@ -1,9 +1,9 @@
 // The wasm target: kernels called in order, on one thread or on all of them.
 import { kernel } from './program';
 import { barrier, nextRun, startRun } from './threads';
-import { resolvedSection } from './table';
+import { REPEAT, resolvedSection } from './table';
 import {
-  MODE_FORWARD, PROFILE, RUN_ENTRY, RUN_MODE, RUN_UPDATE, SECTION_FORWARD, SECTION_GRAD, SECTION_UPDATE, STOP, THREADS,
+  MODE_FORWARD, PROFILE, RUN_ENTRY, RUN_MODE, RUN_UPDATE, SECTION_FORWARD, SECTION_GRAD, SECTION_UPDATE, STOP, THREADS, TILE,
   TIMES, TIME_COUNT,
 } from './layout';
 
@@ -55,11 +55,35 @@ function walk(s: usize, section: usize, t: u32, nt: u32): void {
   const profiling = t == 0 && load<u32>(s + PROFILE) != 0;
   let record = section + 16;
   for (let i: u32 = 0; i < n; i++) {
-    kernel(load<u32>(record), record + 8, t, nt);
-    if (nt > 1) barrier(s, t, nt);
-    if (profiling) mark(s);
-    record += load<u32>(record, 4);
+    if (load<u32>(record) == REPEAT) {
+      const times = load<u32>(record, 8);
+      const count = load<u32>(record, 12);
+      const first = record + 16;
+      for (let tile: u32 = 0; tile < times; tile++) {
+        setTile(s, tile, t, nt);
+        record = first;
+        for (let j: u32 = 0; j < count; j++) record = step(s, record, t, nt, profiling);
+      }
+      setTile(s, 0, t, nt);
+      i += count;
+    } else record = step(s, record, t, nt, profiling);
   }
+}
+
+/** Runs one kernel on all threads; the address of the next. */
+// @ts-ignore: decorator
+@inline
+function step(s: usize, record: usize, t: u32, nt: u32, profiling: bool): usize {
+  kernel(load<u32>(record), record + 8, t, nt);
+  if (nt > 1) barrier(s, t, nt);
+  if (profiling) mark(s);
+  return record + load<u32>(record, 4);
+}
+
+/** Kernels read the step block, so that all threads wait until it is written. */
+function setTile(s: usize, tile: u32, t: u32, nt: u32): void {
+  if (t == 0) store<u32>(s + TILE, tile);
+  if (nt > 1) barrier(s, t, nt);
 }
 
 function mark(s: usize): void {

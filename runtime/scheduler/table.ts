@@ -2,9 +2,14 @@
 // (arena, offset). A resolved section is [count] then records [function, bytes of the record, parameter block…].
 import { TABLE } from './program';
 import {
-  ARENAS, ARENA_BASES, HEADER_BYTES, OP_DISPATCH, OP_KERNEL, SCRATCH, SECTIONS, SECTIONS_PER_TARGET, STEP_BLOCK, STREAM,
+  ARENAS, ARENA_BASES, HEADER_BYTES, OP_DISPATCH, OP_KERNEL, OP_REPEAT, SCRATCH, SECTIONS, SECTIONS_PER_TARGET, STEP_BLOCK, STREAM,
   TABLE_ENTRIES, TABLE_ENTRY_WORDS, TIMES, UNIT,
 } from './layout';
+
+/** In place of a function in a resolved record: [REPEAT, 16, times, records that follow and run again]. */
+export const REPEAT: u32 = 0xffffffff;
+/** A step command in a stream. */
+const STEP_WORDS: u32 = 17;
 
 // @ts-ignore: decorator
 @inline
@@ -25,7 +30,7 @@ export function sectionWord(entry: u32, target: u32, section: u32): u32 {
 function opWords(w: u32): u32 {
   const op = word(w);
   if (op == OP_KERNEL) return 4 + 2 * word(w + 2) + word(w + 3);
-  if (op == OP_DISPATCH) return 3;
+  if (op == OP_DISPATCH || op == OP_REPEAT) return 3;
   return 0;
 }
 
@@ -44,10 +49,33 @@ function resolvedBytes(at: u32): usize {
 // @ts-ignore: decorator
 @inline
 function recordBytes(w: u32): usize {
+  if (word(w) == OP_REPEAT) return 16;
   return ((<usize>(4 + word(w + 2) + word(w + 3)) << 2) + 15) & ~(<usize>15);
 }
 
-/** Most ops that one run walks: an entry's forward, or its grad and update. */
+/** What a section's ops come to as they run, repeats counted as often: kernels, or words of a command stream. */
+function sectionRun(target: u32, from: u32): u32 {
+  const n = word(from);
+  let sum: u32 = 0;
+  let times: u32 = 1;
+  let left: u32 = 0;
+  for (let i: u32 = 0, w = from + 1; i < n; i++) {
+    if (word(w) == OP_REPEAT) {
+      times = word(w + 1);
+      left = word(w + 2);
+      // The step block before each round, and once after the last.
+      if (target == 1) sum += (times + 1) * STEP_WORDS;
+    } else {
+      const each: u32 = target == 1 ? 3 : 1;
+      sum += left > 0 ? times * each : each;
+      if (left > 0) left--;
+    }
+    w += opWords(w);
+  }
+  return sum;
+}
+
+/** The most of it in one run: an entry's forward, or its grad and update. */
 function longestRun(target: u32): u32 {
   let most: u32 = 0;
   for (let e: u32 = 0, n = entryCount(); e < n; e++) {
@@ -55,8 +83,8 @@ function longestRun(target: u32): u32 {
     for (let k: u32 = 0; k < <u32>SECTIONS_PER_TARGET; k++) {
       const at = sectionWord(e, target, k);
       if (at == 0) continue;
-      if (k == 0) most = max(most, word(at));
-      else training += word(at);
+      if (k == 0) most = max(most, sectionRun(target, at));
+      else training += sectionRun(target, at);
     }
     most = max(most, training);
   }
@@ -76,8 +104,8 @@ function sectionTableBytes(): usize {
   return (<usize>(entryCount() * SECTIONS_PER_TARGET)) << 2;
 }
 function streamBytes(): usize {
-  // step command, then 3 words an op; twice, since grad and update each may begin with a step command
-  return (<usize>(2 * 17 + 3 * longestRun(1))) << 2;
+  // twice a step command, since grad and update each may begin with one
+  return (<usize>(2 * STEP_WORDS + longestRun(1))) << 2;
 }
 function timesBytes(): usize {
   return (<usize>(longestRun(0) + 1)) << 3;
@@ -127,6 +155,15 @@ export function resolveAll(s: usize): u32 {
       store<u32>(at, ops);
       at += 16;
       for (let i: u32 = 0, w = from + 1; i < ops; i++) {
+        if (word(w) == OP_REPEAT) {
+          store<u32>(at, REPEAT);
+          store<u32>(at, 16, 4);
+          store<u32>(at, word(w + 1), 8);
+          store<u32>(at, word(w + 2), 12);
+          at += 16;
+          w += 3;
+          continue;
+        }
         if (word(w) != OP_KERNEL) return w + 1;
         const nBufs = word(w + 2);
         const nParams = word(w + 3);

@@ -294,7 +294,7 @@ function manifestOf(files: Manifest['files']): Manifest {
   const target = port('target', ['n', 'o'], [N, O], TARGET);
   const y = port('y', ['n', 'o'], [N, O], Y);
   const loss = port('loss', [], [], LOSS);
-  const plan = { peak: 41 * 256, allocated: 41 * 256, tensors: [], ops: [], again: null };
+  const plan = { peak: 41 * 256, allocated: 41 * 256, tensors: [], ops: [], repeats: [], again: null };
   const flops = { forward: 2 * N * I * O, grad: 4 * N * I * O };
   const fit = {
     optimizer: 'sgd',

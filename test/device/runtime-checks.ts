@@ -216,7 +216,7 @@ export function deviceChecks(test: Test, files: () => Files, options: OpenOption
       'bad-artifact',
       () =>
         open(
-          withManifest(files(), (m) => ({ ...m, format: 99 as 1 })),
+          withManifest(files(), (m) => ({ ...m, format: 99 as 2 })),
           options,
         ),
       /format 99/,

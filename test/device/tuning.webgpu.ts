@@ -12,6 +12,7 @@ import { tuningJobs } from '../../bench/tune/kernels.ts';
 import { tuneKernel } from '../../bench/tune/tune.ts';
 import { build } from '../../compiler/index.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
+import { flatten } from '../../compiler/repeats.ts';
 import { trace } from '../../compiler/trace.ts';
 import { parseTable, type TuningTable } from '../../compiler/tuning.ts';
 import * as t from '../../dsl/index.ts';
@@ -78,7 +79,7 @@ const model = t.model({
   }),
 });
 const traced = trace(model, {});
-const [job] = tuningJobs([compileEntry(traced, traced.entries[0]!).forward]);
+const [job] = tuningJobs([flatten(compileEntry(traced, traced.entries[0]!).forward)]);
 
 test('a candidate that is wrong, spoils its inputs, knows no slabs or does not compile is discarded, however fast', async () => {
   const bad: Record<string, (code: string) => string> = {

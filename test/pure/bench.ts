@@ -9,6 +9,7 @@ import { sampleOutputs } from '../../bench/kernels/sampled.ts';
 import { type BenchResult, type CaseResult, type Ceiling, percentiles, rate, remarks } from '../../bench/schema.ts';
 import { benchPage, caseLines, compare } from '../../cli/bench-report.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
+import { flatten } from '../../compiler/repeats.ts';
 import { trace } from '../../compiler/trace.ts';
 import * as t from '../../dsl/index.ts';
 import { evaluate } from '../../kernels/evaluate.ts';
@@ -49,7 +50,7 @@ test('references go through all kernels of a program', () => {
     build: () => ({ entries: { c: { inputs: c.inputs, run: c.run } } }),
   });
   const model = trace(spec, {});
-  const program = compileEntry(model, model.entries[0]!).forward;
+  const program = flatten(compileEntry(model, model.entries[0]!).forward);
   assert.ok(program.kernels.length > 1, 'the sum is split');
   const x = Float64Array.from({ length: 24 ** 3 * 3 }, (_, i) => Math.sin(i));
   const dy = Float64Array.from({ length: 24 ** 3 * 5 }, (_, i) => Math.cos(3 * i));

@@ -1,9 +1,9 @@
 // The examples trace, have the shapes that they say, and their losses have gradients that finite differences confirm.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { differentiate } from '../../compiler/differentiate.ts';
 import { type TracedModel, trace } from '../../compiler/trace.ts';
 import { verify } from '../../compiler/verify.ts';
+import { differentiate } from '../../dsl/differentiate.ts';
 import { typeOf, type Value } from '../../dsl/graph.ts';
 import { numel, show } from '../../dsl/types.ts';
 import mlp from '../../examples/mlp.ts';

@@ -1,8 +1,8 @@
 // The language's own rules: broadcasting by name, parameters and scopes, errors that say what to do, randomness.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { differentiate } from '../../compiler/differentiate.ts';
 import { trace } from '../../compiler/trace.ts';
+import { differentiate } from '../../dsl/differentiate.ts';
 import { topological } from '../../dsl/graph.ts';
 import {
   concat,

@@ -2,12 +2,13 @@
 // with the primitives' own references.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { differentiate } from '../../compiler/differentiate.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
 import { planMemory, verifyPlan } from '../../compiler/plan.ts';
 import type { Program } from '../../compiler/program.ts';
+import { flatten } from '../../compiler/repeats.ts';
 import { slabs } from '../../compiler/slabs.ts';
 import { trace } from '../../compiler/trace.ts';
+import { differentiate } from '../../dsl/differentiate.ts';
 import * as t from '../../dsl/index.ts';
 import { numel } from '../../dsl/types.ts';
 import { evaluate as evaluateKernel } from '../../kernels/evaluate.ts';
@@ -67,16 +68,17 @@ function check(
     );
     const present = names.filter((_, i) => grads[i]);
     const expected = evaluateGraph([loss, ...grads.filter((g) => g !== null)], leaves);
-    const c = compileEntry(m, entry, { verify: true });
-    verifyPlan(planMemory(c.grad!, 1 << 20));
-    for (const p of [c.forward, c.grad!])
+    const compiled = compileEntry(m, entry, { verify: true });
+    const c = { forward: flatten(compiled.forward), grad: flatten(compiled.grad!) };
+    verifyPlan(planMemory(c.grad, 1 << 20));
+    for (const p of [c.forward, c.grad])
       for (const k of p.kernels) assert.ok(k.bufs.length <= 8, `${k.name} binds ${k.bufs.length}`);
     const fwd = runProgram(c.forward, leaves).get('out:loss')!;
     assert.ok(
       Math.abs(fwd[0]! - expected[0]![0]!) < 1e-9 * (1 + Math.abs(expected[0]![0]!)),
       `loss ${fwd[0]} ${expected[0]![0]}`,
     );
-    const got = runProgram(c.grad!, leaves);
+    const got = runProgram(c.grad, leaves);
     present.forEach((n, i) => {
       const e = expected[i + 1]!;
       const g = got.get(`grad:${n}`)!;
@@ -189,7 +191,7 @@ test('kernels with much work are cut, and cover their output once', () => {
     }),
   });
   const m = trace(spec, {});
-  const k = compileEntry(m, m.entries[0]!).forward.kernels[0]!;
+  const k = flatten(compileEntry(m, m.entries[0]!).forward).kernels[0]!;
   const all = (maxFlops: number) => slabs(k, { outermost: 12, multiple: 2, maxBytes: 1 << 30, maxFlops });
   assert.is(all(k.flops).length, 1);
   for (const parts of [2, 3, 6, 100]) {

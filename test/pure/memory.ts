@@ -8,6 +8,7 @@ import { compileEntry } from '../../compiler/pipeline.ts';
 import { planMemory, verifyPlan } from '../../compiler/plan.ts';
 import type { Program } from '../../compiler/program.ts';
 import { recompute } from '../../compiler/recompute.ts';
+import { flatten } from '../../compiler/repeats.ts';
 import { trace } from '../../compiler/trace.ts';
 import * as t from '../../dsl/index.ts';
 import { numel } from '../../dsl/types.ts';
@@ -36,7 +37,7 @@ const model = t.model({
 });
 
 const traced = trace(model, model.settings);
-const grad = compileEntry(traced, traced.entries[0]!, { verify: true }).grad!;
+const grad = flatten(compileEntry(traced, traced.entries[0]!, { verify: true }).grad!);
 
 /** Every gradient and output, all temporaries starting as NaN. */
 function run(p: Program): Map<string, Float64Array> {

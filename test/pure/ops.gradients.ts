@@ -1,8 +1,8 @@
 // Every primitive's gradient against finite differences in float64, and the adjoints of the linear ones to rounding.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { differentiate } from '../../compiler/differentiate.ts';
 import { verify } from '../../compiler/verify.ts';
+import { differentiate } from '../../dsl/differentiate.ts';
 import { opNames, type Value } from '../../dsl/graph.ts';
 import { numel } from '../../dsl/types.ts';
 import { classes, uniform } from '../counters.ts';
@@ -99,7 +99,7 @@ test('gradient graphs obey their own shape rules', () => {
 test('every primitive has a sample', () => {
   const seen = new Set(samples.map((s) => s.op));
   // leaves of every graph; and the gradient of attention, which the samples of attention run
-  for (const known of ['input', 'parameter', 'arena', 'scalar', 'attentionGrad']) seen.add(known);
+  for (const known of ['input', 'parameter', 'arena', 'scalar', 'slot', 'attentionGrad']) seen.add(known);
   assert.equal(
     opNames().filter((n) => !seen.has(n)),
     [],

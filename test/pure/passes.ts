@@ -1,9 +1,9 @@
 // Passes change how a graph computes, never what: every sample, with its gradients, means the same before and after each.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { differentiate } from '../../compiler/differentiate.ts';
 import { PASSES } from '../../compiler/pipeline.ts';
 import { verify } from '../../compiler/verify.ts';
+import { differentiate } from '../../dsl/differentiate.ts';
 import { typeOf, type Value } from '../../dsl/graph.ts';
 import { numel, show } from '../../dsl/types.ts';
 import { leaves as blockLeaves, blocks } from '../block-samples.ts';

@@ -10,6 +10,7 @@ import { addToStore, readStore, storeFile } from '../../bench/tune/store.ts';
 import { build } from '../../compiler/index.ts';
 import { kernelHash } from '../../compiler/kernel-hash.ts';
 import { compileEntry } from '../../compiler/pipeline.ts';
+import { flatten } from '../../compiler/repeats.ts';
 import { trace } from '../../compiler/trace.ts';
 import { parseTable, preferences, readTables, shippedTables, type TuningTable } from '../../compiler/tuning.ts';
 import * as t from '../../dsl/index.ts';
@@ -39,7 +40,7 @@ function product(axes: readonly [string, string, string], m: number, f: (y: t.Te
     }),
   });
   const model = trace(spec, {});
-  return compileEntry(model, model.entries[0]!).forward.kernels;
+  return flatten(compileEntry(model, model.entries[0]!).forward).kernels;
 }
 const same = (y: t.Tensor): t.Tensor => y;
 
@@ -183,7 +184,7 @@ test('a build emits what its tables name, for those adapters alone, and keeps it
   const model = trace(mlp, { ...mlp.settings });
   const programs = model.entries.flatMap((e) => {
     const { forward, grad } = compileEntry(model, e);
-    return grad ? [forward, grad] : [forward];
+    return (grad ? [forward, grad] : [forward]).map(flatten);
   });
   const jobs = tuningJobs(programs);
   assert.ok(jobs.length > 3);

@@ -1,12 +1,20 @@
 // Reverse-mode differentiation on the graph. Each primitive says its own gradient, in primitives; composites have none.
-import { attributed, make, type Node, opOf, topological, typeOf, type Value } from '../dsl/graph.ts';
-import { scalarValue } from '../dsl/ops/leaf.ts';
-import { map } from '../dsl/ops/map.ts';
-import { expandAs } from '../dsl/ops/view.ts';
+import { attributed, make, type Node, opOf, topological, typeOf, type Value } from './graph.ts';
+import { scalarValue } from './ops/leaf.ts';
+import { map } from './ops/map.ts';
+import { expandAs } from './ops/view.ts';
 
 /** Cotangents of `wrt` for the cotangent of `of` (default: ones). null where nothing flows. */
-export function differentiate(of: Value, wrt: readonly Value[], cotangent?: Value): (Value | null)[] {
-  const order = topological([of]);
+export const differentiate = (of: Value, wrt: readonly Value[], cotangent?: Value): (Value | null)[] =>
+  differentiateAll([of], [cotangent ?? null], wrt);
+
+/** The same for several values at once, each with its cotangent (null: ones). */
+export function differentiateAll(
+  of: readonly Value[],
+  given: readonly (Value | null)[],
+  wrt: readonly Value[],
+): (Value | null)[] {
+  const order = topological(of);
   const wanted = new Set(wrt.map((v) => v.node));
   // only nodes between `wrt` and `of` need a cotangent
   const active = new Set<Node>();
@@ -20,8 +28,10 @@ export function differentiate(of: Value, wrt: readonly Value[], cotangent?: Valu
     list[v.out] = known ? make(map, [known, g], { fn: 'add' }) : g;
     cotangents.set(v.node, list);
   };
-  attributed({ region: `${of.node.region}.grad`, site: of.node.site }, () => {
-    accumulate(of, cotangent ?? expandAs(scalarValue(1), typeOf(of)));
+  of.forEach((v, i) => {
+    attributed({ region: `${v.node.region}.grad`, site: v.node.site }, () => {
+      accumulate(v, given[i] ?? expandAs(scalarValue(1), typeOf(v)));
+    });
   });
 
   for (const n of order.reverse()) {
