@@ -8,7 +8,25 @@ export { type CropChoice, chooseCrop, cropPair, LabelIndex } from './crops.ts';
 export { DataError, isDataError } from './errors.ts';
 export { foregroundBox } from './foreground.ts';
 export { applyWindow, type HuWindow, WINDOWS } from './intensity.ts';
-export { type DiceResult, dice, dicePerClass, meanOf, showDice } from './metrics.ts';
+export {
+  auroc,
+  averagePrecision,
+  macroAuroc,
+  macroAveragePrecision,
+  oneVsRest,
+  type PerClass,
+} from './metrics/auroc.ts';
+export {
+  type BootstrapOptions,
+  bootstrapByPatient,
+  type Interval,
+  type NestedBootstrapOptions,
+  nestedBootstrap,
+  quantile,
+} from './metrics/bootstrap.ts';
+export { type DiceResult, dice, dicePerClass, meanOf, showDice } from './metrics/dice.ts';
+export { fitLogistic, type LogisticModel, type LogisticOptions, predictLogistic } from './metrics/logistic.ts';
+export { holm, type SignFlipResult, signFlipTest } from './metrics/paired.ts';
 export { type ReadOptions, readNifti, type WriteOptions, writeNifti } from './nifti.ts';
 export {
   axisCodes,

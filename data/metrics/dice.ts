@@ -1,7 +1,7 @@
 // Dice per class, with empty classes said and left out.
 
-import { DataError } from './errors.ts';
-import type { VoxelArray } from './volume.ts';
+import { DataError } from '../errors.ts';
+import type { VoxelArray } from '../volume.ts';
 
 export interface DiceResult {
   /** Per class id: 2·|P∩T| / (|P| + |T|). NaN where the truth has no voxel of the class (MONAI's ignore_empty). */
