@@ -49,6 +49,28 @@ export {
   phantomClasses,
   type Statement,
 } from './phantom.ts';
+export {
+  PART_KINDS,
+  PART_LABELS,
+  PART_ORGANS,
+  PART_SIZE,
+  PART_SPACING,
+  PART_STATIONS,
+  PART_TILE,
+  PART_WINDOW,
+  type PartKind,
+  type PartLesion,
+  type PartOptions,
+  type PartOrgan,
+  type PartOrganName,
+  type PartReport,
+  type PartStatement,
+  type PartStudy,
+  type PartTruth,
+  partLabels,
+  partOrganLabels,
+  phantomPart,
+} from './phantom-part.ts';
 export { drawPicture, type PictureOptions, type PictureRow, pictureOf } from './picture.ts';
 export { ABDOMEN, type Prepared, type Preprocess, prepare, preprocessFrom, remapLabels } from './prepare.ts';
 export { normalOf, RandomStream, stream, threefry, uniformOf } from './random.ts';

@@ -4,6 +4,7 @@
 import type { Lesion, LesionOrgan } from './phantom-lesions.ts';
 import { type Language, PHRASES, type Phrases, type Site } from './phantom-phrases.ts';
 import type { RandomStream } from './random.ts';
+import { pick, raised, shuffled } from './wording.ts';
 
 export type { Language } from './phantom-phrases.ts';
 
@@ -123,18 +124,6 @@ function normals(random: RandomStream, p: Phrases, lesions: readonly Lesion[]): 
       organ: site.organ,
       side,
     });
-  }
-  return out;
-}
-
-const pick = <T>(random: RandomStream, of: readonly T[]): T => of[random.int(of.length)]!;
-const raised = (s: string): string => s.charAt(0).toUpperCase() + s.slice(1);
-
-function shuffled<T>(random: RandomStream, of: readonly T[]): T[] {
-  const out = [...of];
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = random.int(i + 1);
-    [out[i], out[j]] = [out[j]!, out[i]!];
   }
   return out;
 }
