@@ -3,6 +3,7 @@
 
 export { type Affine, diagonalAffine, spacingOf, type Vec3 } from './affine.ts';
 export { type Applied, AUGMENT, type AugmentOptions, augment, type Sample } from './augment.ts';
+export { blendWindows, segmentWindows } from './blend.ts';
 export { type ComponentOptions, connectedComponents, keepLargest } from './components.ts';
 export { type CropChoice, chooseCrop, cropPair, LabelIndex } from './crops.ts';
 export { DataError, isDataError } from './errors.ts';
@@ -27,6 +28,7 @@ export {
 export { type DiceResult, dice, dicePerClass, meanOf, showDice } from './metrics/dice.ts';
 export { fitLogistic, type LogisticModel, type LogisticOptions, predictLogistic } from './metrics/logistic.ts';
 export { holm, type SignFlipResult, signFlipTest } from './metrics/paired.ts';
+export { type Mirrors, withMirrors } from './mirrors.ts';
 export { type ReadOptions, readNifti, type WriteOptions, writeNifti } from './nifti.ts';
 export {
   axisCodes,
@@ -72,9 +74,18 @@ export {
   phantomPart,
 } from './phantom-part.ts';
 export { drawPicture, type PictureOptions, type PictureRow, pictureOf } from './picture.ts';
-export { ABDOMEN, type Prepared, type Preprocess, prepare, preprocessFrom, remapLabels } from './prepare.ts';
+export {
+  ABDOMEN,
+  type Placement,
+  type Prepared,
+  type Preprocess,
+  prepare,
+  preprocessFrom,
+  remapLabels,
+} from './prepare.ts';
 export { normalOf, RandomStream, stream, threefry, uniformOf } from './random.ts';
 export { gridAtSpacing, resampleImage, resampleLabels, resampleLinear, resampleNearest } from './resample.ts';
+export { type ProbabilitySlab, type ScanOptions, segmentScan } from './segment-scan.ts';
 export {
   checkVolume,
   type Dims,
@@ -84,12 +95,4 @@ export {
   volumeSpacing,
   voxelCount,
 } from './volume.ts';
-export {
-  blendWindows,
-  importanceMap,
-  type Predict,
-  segmentWindows,
-  type WindowOptions,
-  windowStarts,
-  withMirrors,
-} from './windows.ts';
+export { importanceMap, type Predict, type WindowOptions, windowStarts } from './windows.ts';

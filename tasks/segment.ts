@@ -2,11 +2,17 @@
 import {
   type Dims,
   keepLargest,
+  type Mirrors,
+  type Placement,
   type Predict,
   type Prepared,
+  type ProbabilitySlab,
   prepare,
+  type ScanOptions,
+  segmentScan,
   segmentWindows,
   type Volume,
+  type WindowOptions,
   withMirrors,
 } from '../data/index.ts';
 import type { Session } from '../runtime/index.ts';
@@ -19,10 +25,17 @@ export interface SegmentOptions {
   readonly entry?: string;
   /** Part of a window shared with its neighbour, 0 ≤ overlap < 1. Default the artifact's. */
   readonly overlap?: number;
-  /** Average over mirrored windows: eight times the work, four where a class has a side. Default false. */
-  readonly flip?: boolean;
-  /** Keep the largest connected component of every class. Default false. */
+  /** `flips`: average over mirrored windows, eight times the work; four where a class has a side and no partner, as then
+   *  right and left stay. Default `none`. */
+  readonly tta?: 'none' | 'flips';
+  /** How the scan's voxels take their logits from the prepared ones. Default `linear`. */
+  readonly resample?: ScanOptions['resample'];
+  /** Keep the largest connected component of every class, on the scan's grid. Default false. */
   readonly largestComponent?: boolean;
+  /** The most bytes of blended logits; less than a cross-section needs costs time. Default 2 GiB. */
+  readonly maxBytes?: number;
+  /** Probabilities of all classes, slab by slab of the scan's canonical grid, with where it lies. */
+  readonly onProbabilities?: (slab: ProbabilitySlab, placement: Placement) => void;
   /** Windows done of all. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -43,16 +56,22 @@ export interface Segmentation {
 
 /**
  * @param volume CT in HU, any size, orientation and spacing
- * @throws T3dcError `bad-artifact`, `no-entry`, `no-weights`; DataError of `prepare` and `segmentWindows`; the signal's reason
+ * @throws T3dcError `bad-artifact`, `no-entry`, `no-weights`; DataError of `prepare` and `segmentScan`; the signal's reason
  */
 export async function segment(session: Session, volume: Volume, options: SegmentOptions = {}): Promise<Segmentation> {
   const contract = segmentationContract(session.manifest);
   const prepared = prepare(volume, undefined, contract.preprocess);
-  const result = await segmentPrepared(session, prepared, options);
-  const { labels: kept, removed } = options.largestComponent
-    ? keepLargest(result.labels, prepared.dims)
-    : { labels: result.labels, removed: 0 };
-  const labels = prepared.restore(kept);
+  const { onProbabilities } = options;
+  const { predict, windows } = windowsOf(session, contract, prepared.dims, options);
+  const result = await segmentScan(prepared, predict, {
+    ...windows,
+    resample: options.resample,
+    onProbabilities: onProbabilities && ((slab) => onProbabilities(slab, prepared.placement)),
+  });
+  const { labels: data, removed } = options.largestComponent
+    ? keepLargest(result.labels.data, result.labels.dims)
+    : { labels: result.labels.data, removed: 0 };
+  const labels = { ...result.labels, data };
   return {
     labels,
     classNames: contract.classNames,
@@ -68,22 +87,26 @@ export async function segmentPrepared(
   session: Session,
   prepared: Pick<Prepared, 'image' | 'dims'>,
   options: SegmentOptions = {},
-): Promise<{ labels: Uint8Array | Uint16Array; windows: number }> {
+): Promise<Uint8Array | Uint16Array> {
   const contract = segmentationContract(session.manifest);
-  const entry = logitsEntry(session, contract, options.entry);
-  const once = predictor(session, contract, entry, options.signal);
+  const { predict, windows } = windowsOf(session, contract, prepared.dims, options);
+  return segmentWindows(prepared.image, prepared.dims, predict, windows);
+}
+
+/** The model as a function of one window, and how windows lie over a prepared volume. */
+function windowsOf(
+  session: Session,
+  contract: SegmentationContract,
+  dims: Dims,
+  options: SegmentOptions,
+): { predict: Predict; windows: WindowOptions } {
   const { patch: roi, classes } = contract;
-  const predict = options.flip ? withMirrors(once, roi, classes, mirrorAxes(contract)) : once;
-  const padded = prepared.dims.map((n, axis) => Math.max(n, roi[axis]!));
+  const once = predictor(session, contract, logitsEntry(session, contract, options.entry), options.signal);
+  const predict = options.tta === 'flips' ? withMirrors(once, roi, classes, mirrorsOf(contract.classNames)) : once;
+  const padded = dims.map((n, axis) => Math.max(n, roi[axis]!));
   const starts = [...session.windows(padded, roi, options.overlap ?? contract.overlap)] as unknown as Dims[];
-  const labels = await segmentWindows(prepared.image, prepared.dims, predict, {
-    roi,
-    classes,
-    starts,
-    onProgress: options.onProgress,
-    signal: options.signal,
-  });
-  return { labels, windows: starts.length };
+  const { maxBytes, onProgress, signal } = options;
+  return { predict, windows: { roi, classes, starts, maxBytes, onProgress, signal } };
 }
 
 /** One window's logits [class, d, h, w]. Of an artifact built for a larger batch only the first sample is used. */
@@ -104,9 +127,12 @@ function predictor(
   };
 }
 
-/** Mirrored logits are not renamed, so where a class has a side, right and left stay. */
-const mirrorAxes = (contract: SegmentationContract): number[] =>
-  lateralityOf(contract.classNames) === 'free' ? [0, 1, 2] : [1, 2];
+/** Right and left are mirrored where no class has a side, or where every class that has one has its partner to swap with. */
+export function mirrorsOf(classNames: readonly string[]): Mirrors {
+  const lateral = lateralityOf(classNames);
+  if (lateral === 'fixed') return { axes: [1, 2] };
+  return { axes: [0, 1, 2], pairs: lateral === 'free' ? [] : lateral };
+}
 
 function volumesOf(labels: Volume, classes: number): number[] {
   const voxels = new Array<number>(classes).fill(0);

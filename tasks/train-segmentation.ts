@@ -164,7 +164,7 @@ export async function validateSegmentation(
   const all: (readonly number[])[] = [];
   for (const [n, from] of cases.entries()) {
     const c = await cache.get(from);
-    const { labels } = await segmentPrepared(session, c, {
+    const labels = await segmentPrepared(session, c, {
       overlap: options.overlap,
       signal: options.signal,
       onProgress: (done, total) => options.onProgress?.(n * total + done, cases.length * total),

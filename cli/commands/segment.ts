@@ -20,7 +20,12 @@ export const segment = command({
       value: 'X',
       help: "share of a window that its neighbour has too (default: the artifact's)",
     },
-    flip: { kind: 'flag', help: 'average over mirrored windows (4 or 8 times the work)' },
+    tta: {
+      kind: 'choice',
+      choices: ['none', 'flips'],
+      default: 'none',
+      help: 'flips: average over mirrored windows, 8 times the work (4 where a class has a side and no partner)',
+    },
     'largest-component': { kind: 'flag', help: 'keep the largest component of every class' },
     truth: { kind: 'text', value: 'SEG', help: 'label map to compare with: prints Dice per class' },
     labels: { kind: 'text', value: 'MAP', help: `for --truth: ${LABELS_HELP}` },
@@ -54,7 +59,7 @@ export const segment = command({
       const result = await segmentTask(session, image, {
         entry: values.entry,
         overlap: values.overlap,
-        flip: values.flip,
+        tta: values.tta,
         largestComponent: values['largest-component'],
         onProgress: (done, total) => {
           bar ??= out.progress('segment', total);
