@@ -11,12 +11,14 @@ export interface Section {
 
 /** Headings by their words, English and German. */
 const HEADINGS: Readonly<Record<Exclude<SectionKind, 'other'>, RegExp>> = {
-  findings: /^(?:findings?|ct findings|befunde?)$/i,
+  findings: /^(?:findings?|ct findings|befunde?|ct-befund)$/i,
   impression: /^(?:impression|conclusion|opinion|summary|beurteilung|zusammenfassung)$/i,
   history:
-    /^(?:(?:clinical )?(?:history|information|indication)|reason for (?:the )?(?:exam|examination|study)|klinische angaben|anamnese|indikation|fragestellung)$/i,
-  comparison: /^(?:comparison|prior (?:exams?|studies)|vergleich|voraufnahmen|voruntersuchung(?:en)?)$/i,
-  technique: /^(?:technique|protocol|procedure|exam(?:ination)?|technik|methode|untersuchung)$/i,
+    /^(?:(?:clinical )?(?:history|information|indications?|details|question|data)|reason for (?:the )?(?:exam|examination|study)|klinische (?:angaben|information(?:en)?|fragestellung)|(?:rechtfertigende )?indikation|anamnese|fragestellung)$/i,
+  comparison:
+    /^(?:comparisons?|prior (?:exams?|studies)|(?:zum )?vergleich|voraufnahmen?|vorbefunde?|voruntersuchung(?:en)?)$/i,
+  technique:
+    /^(?:(?:ct |imaging |scan )?technique|protocol|procedure|exam(?:ination)?|(?:ct-|untersuchungs)?technik|methode|untersuchung)$/i,
 };
 
 const kindOf = (title: string): SectionKind | null =>
