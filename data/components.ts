@@ -1,4 +1,7 @@
 // Connected components of a label map: keeping the largest of each label.
+//
+// A component is made of runs, the stretches of one label along w, joined where runs of neighbouring rows touch. So the work
+// and the memory follow the number of runs, a small part of the number of voxels.
 
 import { type Dims, type VoxelArray, voxelCount } from './volume.ts';
 
@@ -18,7 +21,8 @@ export function keepLargest<T extends VoxelArray>(
   dims: Dims,
   options: ComponentOptions = {},
 ): { labels: T; removed: number } {
-  const { id, components } = connectedComponents(labels, dims, options.connectivity ?? 26);
+  const runs = joinedRuns(labels, dims, options.connectivity ?? 26);
+  const { component, components } = number(runs, labels);
   const wanted = options.labels && new Set(options.labels);
   const largest = new Map<number, number>();
   components.forEach(({ label, voxels }, n) => {
@@ -27,64 +31,113 @@ export function keepLargest<T extends VoxelArray>(
   });
   const out = labels.slice() as T;
   let removed = 0;
-  for (let i = 0; i < out.length; i++) {
-    const label = out[i]!;
-    if (label === 0 || (wanted && !wanted.has(label)) || largest.get(label) === id[i]! - 1) continue;
-    out[i] = 0;
-    removed++;
+  for (let r = 0; r < runs.count; r++) {
+    const c = component[r]!;
+    const { label } = components[c]!;
+    if ((wanted && !wanted.has(label)) || largest.get(label) === c) continue;
+    out.fill(0, runs.start[r]!, runs.end[r]!);
+    removed += runs.end[r]! - runs.start[r]!;
   }
   return { labels: out, removed };
 }
 
-/** Components of equal non-zero label: `id` [d, h, w] is 0 for background, else 1 + the index into `components`. */
+/** Components of equal non-zero label, in memory order of their first voxels: `id` [d, h, w] is 0 for background, else 1 + the
+ *  index into `components`. */
 export function connectedComponents(labels: VoxelArray, dims: Dims, connectivity: 6 | 26 = 26) {
-  const [d, h, w] = dims;
+  const runs = joinedRuns(labels, dims, connectivity);
+  const { component, components } = number(runs, labels);
   const id = new Int32Array(voxelCount(dims));
-  const components: { label: number; voxels: number }[] = [];
-  const steps = neighbours(connectivity);
-  let stack = new Int32Array(1024);
-  for (let seed = 0; seed < id.length; seed++) {
-    if (labels[seed] === 0 || id[seed] !== 0) continue;
-    const label = labels[seed]!;
-    const name = components.length + 1;
-    let voxels = 0;
-    let top = 0;
-    stack[top++] = seed;
-    id[seed] = name;
-    while (top > 0) {
-      const at = stack[--top]!;
-      voxels++;
-      const k = at % w;
-      const j = ((at - k) / w) % h;
-      const i = Math.floor(at / (h * w));
-      for (const [di, dj, dk] of steps) {
-        const ni = i + di;
-        const nj = j + dj;
-        const nk = k + dk;
-        if (ni < 0 || nj < 0 || nk < 0 || ni >= d || nj >= h || nk >= w) continue;
-        const next = (ni * h + nj) * w + nk;
-        if (id[next] !== 0 || labels[next] !== label) continue;
-        id[next] = name;
-        if (top === stack.length) {
-          const larger = new Int32Array(stack.length * 2);
-          larger.set(stack);
-          stack = larger;
-        }
-        stack[top++] = next;
-      }
-    }
-    components.push({ label, voxels });
-  }
+  for (let r = 0; r < runs.count; r++) id.fill(component[r]! + 1, runs.start[r]!, runs.end[r]!);
   return { id, components };
 }
 
-function neighbours(connectivity: 6 | 26): [number, number, number][] {
-  const steps: [number, number, number][] = [];
-  for (const i of [-1, 0, 1])
-    for (const j of [-1, 0, 1])
-      for (const k of [-1, 0, 1]) {
-        const distance = Math.abs(i) + Math.abs(j) + Math.abs(k);
-        if (distance === 1 || (connectivity === 26 && distance > 1)) steps.push([i, j, k]);
+interface Runs {
+  readonly count: number;
+  /** First voxel of each run, and the one after its last. */
+  readonly start: Float64Array;
+  readonly end: Float64Array;
+  /** A run of the same component that comes earlier, or the run itself. */
+  readonly parent: Int32Array;
+}
+
+function joinedRuns(labels: VoxelArray, dims: Dims, connectivity: 6 | 26): Runs {
+  const [d, h, w] = dims;
+  let start = new Float64Array(1024);
+  let end = new Float64Array(1024);
+  let parent = new Int32Array(1024);
+  let count = 0;
+  const first = new Int32Array(d * h + 1); // of each row
+  const root = (r: number): number => {
+    let at = r;
+    while (parent[at] !== at) {
+      parent[at] = parent[parent[at]!]!; // path halving
+      at = parent[at]!;
+    }
+    return at;
+  };
+  // The earlier root stays one, so that it is the component's first run.
+  const join = (a: number, b: number): void => {
+    const p = root(a);
+    const q = root(b);
+    if (p !== q) parent[Math.max(p, q)] = Math.min(p, q);
+  };
+  const reach = connectivity === 26 ? 1 : 0;
+  /** Joins the runs of row `row` with those of the earlier row `other` that touch them. */
+  const touch = (row: number, other: number): void => {
+    const shift = (row - other) * w;
+    let b = first[other]!;
+    const last = first[other + 1]!;
+    for (let a = first[row]!; a < count; a++) {
+      const from = start[a]! - shift - reach;
+      const to = end[a]! - shift + reach;
+      while (b < last && end[b]! <= from) b++;
+      for (let n = b; n < last && start[n]! < to; n++) if (labels[start[n]!] === labels[start[a]!]) join(a, n);
+    }
+  };
+  for (let i = 0; i < d; i++)
+    for (let j = 0; j < h; j++) {
+      const row = i * h + j;
+      first[row] = count;
+      const stop = (row + 1) * w;
+      for (let at = row * w; at < stop; ) {
+        const label = labels[at]!;
+        const from = at++;
+        while (at < stop && labels[at] === label) at++;
+        if (label === 0) continue;
+        if (count === parent.length) {
+          start = enlarged(start, new Float64Array(2 * count));
+          end = enlarged(end, new Float64Array(2 * count));
+          parent = enlarged(parent, new Int32Array(2 * count));
+        }
+        start[count] = from;
+        end[count] = at;
+        parent[count] = count;
+        count++;
       }
-  return steps;
+      first[row + 1] = count;
+      if (j > 0) touch(row, row - 1);
+      if (i === 0) continue;
+      for (let dj = -reach; dj <= reach; dj++) if (j + dj >= 0 && j + dj < h) touch(row, row - h + dj);
+    }
+  for (let r = 0; r < count; r++) parent[r] = root(r);
+  return { count, start, end, parent };
+}
+
+/** Numbers the components by their first runs and counts their voxels. */
+function number({ count, start, end, parent }: Runs, labels: VoxelArray) {
+  const component = new Int32Array(count);
+  const components: { label: number; voxels: number }[] = [];
+  for (let r = 0; r < count; r++) {
+    if (parent[r] === r) {
+      component[r] = components.length;
+      components.push({ label: labels[start[r]!]!, voxels: 0 });
+    } else component[r] = component[parent[r]!]!;
+    components[component[r]!]!.voxels += end[r]! - start[r]!;
+  }
+  return { component, components };
+}
+
+function enlarged<T extends Float64Array | Int32Array>(old: T, larger: T): T {
+  larger.set(old);
+  return larger;
 }
