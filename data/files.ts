@@ -4,7 +4,8 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DataError } from './errors.ts';
-import { type ReadOptions, readNifti, writeNifti } from './nifti.ts';
+import { type ReadOptions, readNifti } from './nifti.ts';
+import { writeNifti } from './nifti-write.ts';
 import type { Volume } from './volume.ts';
 
 /** Reads .nii or .nii.gz. @throws `file-missing`, and all of `readNifti`, the path named */

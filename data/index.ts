@@ -29,7 +29,8 @@ export { type DiceResult, dice, dicePerClass, meanOf, showDice } from './metrics
 export { fitLogistic, type LogisticModel, type LogisticOptions, predictLogistic } from './metrics/logistic.ts';
 export { holm, type SignFlipResult, signFlipTest } from './metrics/paired.ts';
 export { type Mirrors, withMirrors } from './mirrors.ts';
-export { type ReadOptions, readNifti, type WriteOptions, writeNifti } from './nifti.ts';
+export { type ReadOptions, readNifti } from './nifti.ts';
+export { type WriteOptions, writeNifti } from './nifti-write.ts';
 export {
   axisCodes,
   type Orientation,

@@ -1,11 +1,9 @@
-// Reading and writing NIfTI volumes (.nii, .nii.gz) from and to bytes.
+// Reading NIfTI volumes (.nii, .nii.gz) from bytes; writing is in data/nifti-write.ts.
 
-import { gzipSync } from 'fflate';
-import { type Affine, spacingOf } from './affine.ts';
 import { DataError } from './errors.ts';
 import { gunzipCapped, isGzip } from './gunzip.ts';
 import { DATATYPES, HEADER_BYTES, type NiftiHeader, parseHeader, readExtensions } from './nifti-header.ts';
-import { checkVolume, showDims, type Volume, type VoxelArray, voxelCount } from './volume.ts';
+import { type Volume, type VoxelArray, voxelCount } from './volume.ts';
 
 export interface ReadOptions {
   /** The most bytes of voxels that a file may hold. Default 4 GiB. */
@@ -33,32 +31,6 @@ export function readNifti(bytes: Uint8Array, options: ReadOptions = {}): Volume 
     if (err instanceof DataError && options.name) err.message = `${options.name}: ${err.message}`;
     throw err;
   }
-}
-
-export interface WriteOptions {
-  /** Gzip the file. Default true. */
-  gzip?: boolean;
-}
-
-/**
- * A volume to the bytes of a NIfTI-1 file, little-endian, with sform and qform (qform_code 0 where the axes are sheared,
- * which a quaternion cannot say), the units, description and extensions of `volume.header`. Sizes above 32,767 per axis are
- * refused. Equal volumes give equal bytes.
- *
- * @throws `volume-shape`, `volume-affine`, `nifti-dims`
- */
-export function writeNifti(volume: Volume, options: WriteOptions = {}): Uint8Array {
-  checkVolume(volume);
-  if (volume.dims.some((n) => n > 32767)) {
-    throw new DataError('nifti-dims', 'A NIfTI-1 file cannot hold this volume.', {
-      found: showDims(volume.dims),
-      expected: 'at most 32767 voxels along an axis',
-      fix: 'crop the volume',
-    });
-  }
-  const file = write(volume);
-  // A fixed time stamp: the same volume is the same file.
-  return options.gzip === false ? file : gzipSync(file, { level: 6, mtime: 0 });
 }
 
 function read(bytes: Uint8Array, maxBytes: number): Volume {
@@ -103,7 +75,7 @@ function neededBytes(header: NiftiHeader, maxBytes: number): number {
   return header.dataOffset + voxels;
 }
 
-const hostLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+export const hostLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** The stored numbers in file order, in the host's byte order. */
 function storedVoxels(file: Uint8Array, header: NiftiHeader): VoxelArray {
@@ -168,7 +140,7 @@ function fileToMemory<T extends VoxelArray>(src: T, dims: readonly [number, numb
 }
 
 /** [a, b, c] row-major → [c, b, a] row-major. */
-function transpose<T extends VoxelArray>(src: T, a: number, b: number, c: number): T {
+export function transpose<T extends VoxelArray>(src: T, a: number, b: number, c: number): T {
   const out = new (src.constructor as new (n: number) => T)(src.length);
   const tile = 16;
   for (let j = 0; j < b; j++)
@@ -183,110 +155,4 @@ function transpose<T extends VoxelArray>(src: T, a: number, b: number, c: number
         }
       }
   return out;
-}
-
-function datatypeOf(data: VoxelArray): number {
-  if (data instanceof Uint8Array) return 2;
-  if (data instanceof Int16Array) return 4;
-  if (data instanceof Int32Array) return 8;
-  if (data instanceof Float32Array) return 16;
-  if (data instanceof Float64Array) return 64;
-  if (data instanceof Int8Array) return 256;
-  if (data instanceof Uint16Array) return 512;
-  return 768;
-}
-
-function write(volume: Volume): Uint8Array {
-  const { data, dims, affine } = volume;
-  const meta = volume.header ?? {};
-  const extensions = (meta.extensions ?? []).map((e) => ({ ...e, size: 16 * Math.ceil((e.bytes.length + 8) / 16) }));
-  const offset = 352 + extensions.reduce((n, e) => n + e.size, 0);
-  const file = new Uint8Array(offset + data.byteLength);
-  const view = new DataView(file.buffer);
-  const spacing = spacingOf(affine);
-  const { quaternion, qfac } = quaternionOf(affine);
-  const code = meta.formCode && meta.formCode > 0 ? meta.formCode : 1;
-  const datatype = datatypeOf(data);
-  const floats = (at: number, values: readonly number[]) =>
-    new Float32Array(values).forEach((v, i) => {
-      view.setFloat32(at + 4 * i, v, true);
-    });
-  view.setInt32(0, 348, true);
-  file[38] = 'r'.charCodeAt(0);
-  [3, dims[0], dims[1], dims[2], 1, 1, 1, 1].forEach((n, i) => {
-    view.setInt16(40 + 2 * i, n, true);
-  });
-  view.setInt16(70, datatype, true);
-  view.setInt16(72, data.BYTES_PER_ELEMENT * 8, true);
-  floats(76, [qfac, ...spacing, 0, 0, 0, 0]);
-  view.setFloat32(108, offset, true);
-  floats(112, [1, 0]);
-  // World coordinates are millimetres here whatever the file that was read had; keep its unit of time.
-  const space = (meta.units ?? 2) & 7;
-  file[123] = (((meta.units ?? 2) & 0x38) | (space === 1 || space === 3 ? 2 : space)) & 0xff;
-  file.set(new TextEncoder().encode(meta.description ?? '').subarray(0, 79), 148);
-  view.setInt16(252, quaternion ? code : 0, true);
-  view.setInt16(254, code, true);
-  floats(256, [...(quaternion ?? [0, 0, 0]), affine[3]!, affine[7]!, affine[11]!]);
-  floats(280, affine.slice(0, 12));
-  file.set([0x6e, 0x2b, 0x31, 0], 344); // n+1
-  if (extensions.length > 0) file[348] = 1;
-  let at = 352;
-  for (const e of extensions) {
-    view.setInt32(at, e.size, true);
-    view.setInt32(at + 4, e.code, true);
-    file.set(e.bytes, at + 8);
-    at += e.size;
-  }
-  const inFileOrder = transpose(data, dims[0], dims[1], dims[2]);
-  const bytes = new Uint8Array(inFileOrder.buffer, inFileOrder.byteOffset, inFileOrder.byteLength);
-  if (!hostLittleEndian) {
-    const size = data.BYTES_PER_ELEMENT;
-    for (let i = 0; size > 1 && i < bytes.length; i += size) bytes.subarray(i, i + size).reverse();
-  }
-  file.set(bytes, offset);
-  return file;
-}
-
-/** (b, c, d) of the affine's rotation, or undefined where its axes are not perpendicular (to 1e-4). */
-function quaternionOf(affine: Affine): { quaternion?: [number, number, number]; qfac: 1 | -1 } {
-  const s = spacingOf(affine);
-  const r = [0, 1, 2].flatMap((row) => [0, 1, 2].map((col) => affine[row * 4 + col]! / s[col]!));
-  const dot = (p: number, q: number) => r[p]! * r[q]! + r[3 + p]! * r[3 + q]! + r[6 + p]! * r[6 + q]!;
-  const det =
-    r[0]! * (r[4]! * r[8]! - r[5]! * r[7]!) -
-    r[1]! * (r[3]! * r[8]! - r[5]! * r[6]!) +
-    r[2]! * (r[3]! * r[7]! - r[4]! * r[6]!);
-  const qfac = det < 0 ? -1 : 1;
-  if (Math.max(Math.abs(dot(0, 1)), Math.abs(dot(0, 2)), Math.abs(dot(1, 2))) > 1e-4) return { qfac };
-  if (qfac < 0) for (const i of [2, 5, 8]) r[i] = -r[i]!;
-  const [xx, yy, zz] = [r[0]!, r[4]!, r[8]!];
-  const trace = xx + yy + zz;
-  let a: number;
-  let b: number;
-  let c: number;
-  let d: number;
-  if (trace > 0) {
-    a = Math.sqrt(1 + trace) / 2;
-    b = (r[7]! - r[5]!) / (4 * a);
-    c = (r[2]! - r[6]!) / (4 * a);
-    d = (r[3]! - r[1]!) / (4 * a);
-  } else if (xx >= yy && xx >= zz) {
-    b = Math.sqrt(1 + xx - yy - zz) / 2;
-    a = (r[7]! - r[5]!) / (4 * b);
-    c = (r[1]! + r[3]!) / (4 * b);
-    d = (r[2]! + r[6]!) / (4 * b);
-  } else if (yy >= zz) {
-    c = Math.sqrt(1 + yy - xx - zz) / 2;
-    a = (r[2]! - r[6]!) / (4 * c);
-    b = (r[1]! + r[3]!) / (4 * c);
-    d = (r[5]! + r[7]!) / (4 * c);
-  } else {
-    d = Math.sqrt(1 + zz - xx - yy) / 2;
-    a = (r[3]! - r[1]!) / (4 * d);
-    b = (r[2]! + r[6]!) / (4 * d);
-    c = (r[5]! + r[7]!) / (4 * d);
-  }
-  const sign = a < 0 ? -1 : 1; // the file keeps b, c, d alone and takes a ≥ 0
-  return { quaternion: [b * sign, c * sign, d * sign], qfac };
 }
