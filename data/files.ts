@@ -1,7 +1,7 @@
 // Volumes on disk (Node only). A file is written under another name and renamed when it is whole, so that a reader never
 // sees half of one and a crash leaves the old one.
 
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DataError } from './errors.ts';
 import { type ReadOptions, readNifti } from './nifti.ts';
@@ -57,13 +57,18 @@ export async function readBytes(path: string): Promise<Uint8Array> {
 let serial = 0;
 
 /** Writes bytes or text so that `path` holds either its old content or all of the new. Makes missing folders. */
-export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+export function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  return writeAtomically(path, (file) => file.writeFile(content));
+}
+
+/** The same for content that comes piece by piece: `path` has its new content once `write` is done. */
+export async function writeAtomically(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}.${serial++}.part`);
   try {
     const file = await open(draft, 'w');
     try {
-      await file.writeFile(content);
+      await write(file);
       await file.sync(); // the name must not be there before the bytes are
     } finally {
       await file.close();

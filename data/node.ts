@@ -8,6 +8,7 @@ export { type Case, type Dataset, type DatasetOptions, datasetFrom, splitCases }
 export { readBytes, readJson, readVolume, writeFileAtomic, writeVolume } from './files.ts';
 export type { PairColumns, PairField } from './pair-fields.ts';
 export { type Pair, type PairOptions, type Pairs, readPairs, type SkippedPair, type SkipReason } from './pairs.ts';
+export { ProbabilityFiles, type ProbabilityType } from './probability-files.ts';
 export { type Report, type Reports, readReports } from './reports.ts';
 
 export interface PhantomSetOptions extends Omit<PhantomOptions, 'index'> {
