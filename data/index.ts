@@ -25,9 +25,27 @@ export {
   nestedBootstrap,
   quantile,
 } from './metrics/bootstrap.ts';
+export { brier, type Calibration, type CalibrationBin, calibration } from './metrics/calibration.ts';
 export { type DiceResult, dice, dicePerClass, meanOf, showDice } from './metrics/dice.ts';
+export { FROC_RATES, type Froc, type FrocScan, froc, frocScan } from './metrics/froc.ts';
+export {
+  type LesionComponent,
+  type LesionMatches,
+  type LesionOptions,
+  type LesionScore,
+  lesionScores,
+  matchLesions,
+} from './metrics/lesions.ts';
 export { fitLogistic, type LogisticModel, type LogisticOptions, predictLogistic } from './metrics/logistic.ts';
+export {
+  chooseThreshold,
+  type OperatingPoint,
+  type OperatingRule,
+  operatingPoint,
+} from './metrics/operating-point.ts';
 export { holm, type SignFlipResult, signFlipTest } from './metrics/paired.ts';
+export { type RetrievalOptions, type RetrievalScore, rankScores, retrieval } from './metrics/retrieval.ts';
+export { type SurfaceOptions, type SurfaceResult, surfaceDistances } from './metrics/surface.ts';
 export { type Mirrors, withMirrors } from './mirrors.ts';
 export { type ReadOptions, readNifti } from './nifti.ts';
 export { type WriteOptions, writeNifti } from './nifti-write.ts';

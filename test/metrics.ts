@@ -58,3 +58,21 @@ export function worstDifference(found: ArrayLike<number>, expected: ArrayLike<nu
   }
   return worst;
 }
+
+type Triple = readonly [number, number, number];
+export type Ellipsoid = readonly [centre: Triple, radii: Triple];
+
+/** Labels [d, h, w]: 1 inside any ellipsoid, in voxels. */
+export function balls([d, h, w]: Triple, list: readonly Ellipsoid[]): Uint8Array {
+  const out = new Uint8Array(d * h * w);
+  for (let i = 0, at = 0; i < d; i++)
+    for (let j = 0; j < h; j++)
+      for (let k = 0; k < w; k++, at++)
+        if (list.some(([c, r]) => ((i - c[0]) / r[0]) ** 2 + ((j - c[1]) / r[1]) ** 2 + ((k - c[2]) / r[2]) ** 2 <= 1))
+          out[at] = 1;
+  return out;
+}
+
+/** Labels [d, h, w]: 1 in a share of the voxels, by chance. */
+export const speckle = (name: string, [d, h, w]: Triple, share: number): Uint8Array =>
+  Uint8Array.from(uniform(6, name, d * h * w, 0.5, 0.5), (v) => (v < share ? 1 : 0));
