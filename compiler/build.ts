@@ -9,8 +9,9 @@ import { compileProgram, programEnd, programTable, WasmEmitter } from './emit-wa
 import { WebGpuEmitter } from './emit-webgpu.ts';
 import type { FitOptions } from './fit.ts';
 import { sha256 } from './hash.ts';
-import { layOut, placeParameters } from './layout.ts';
+import { layOut } from './layout.ts';
 import { compileEntry, type Log, type Options } from './pipeline.ts';
+import { placeParameters } from './placement.ts';
 import { print } from './print.ts';
 import { type MemoryPromise, type PlannedSection, planSections, sectionsOf } from './sections.ts';
 import { resolveSettings, type SettingsOptions } from './settings.ts';
@@ -64,7 +65,7 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   const settings = resolveSettings(spec, options);
   const targets = new Set(options.targets ?? ['webgpu', 'wasm']);
   const model = await stage('trace', () => trace(spec, settings, options.entries));
-  const words = placeParameters(model).trainable / 4;
+  const placed = await stage('trace', () => placeParameters(model));
   const half = options.precision === 'f16' && targets.has('webgpu');
   const single: Options = { ...options, precision: 'f32' };
   const entries = await stage('compile', () => model.entries.map((e) => compileEntry(model, e, single)));
@@ -72,8 +73,8 @@ export async function build<S extends object>(spec: ModelSpec<S>, options: Build
   /** WebGPU has programs of its own. */
   const own = half || (options.slabs === true && targets.has('webgpu'));
   const sections = [
-    ...entries.flatMap((e) => sectionsOf(e, words, single, own ? 'wasm' : undefined)),
-    ...(own ? (half ? halves : entries).flatMap((e) => sectionsOf(e, words, half ? options : single, 'webgpu')) : []),
+    ...entries.flatMap((e) => sectionsOf(e, placed, single, own ? 'wasm' : undefined)),
+    ...(own ? (half ? halves : entries).flatMap((e) => sectionsOf(e, placed, half ? options : single, 'webgpu')) : []),
   ];
   const text = new TextEncoder();
   const rest = new Map<string, Uint8Array>();

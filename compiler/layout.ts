@@ -6,10 +6,10 @@ import type { Fitted } from './fit.ts';
 import { align } from './lifetimes.ts';
 import { SCALER, SCALER_TYPE } from './loss-scale.ts';
 import type { CompiledEntry } from './pipeline.ts';
+import { placeParameters } from './placement.ts';
 import type { Plan } from './plan.ts';
 import type { Program, ProgramTensor } from './program.ts';
 import type { TracedModel } from './trace.ts';
-import { ROW } from './update.ts';
 
 const UNIT = 256;
 
@@ -29,24 +29,6 @@ export interface Layout {
   /** Place of a port, by entry and name (outputs as `out:NAME`). */
   port(entry: string, name: string): Place;
   place(entry: string, p: PlannedProgram, t: ProgramTensor): Place;
-}
-
-/** Offsets of the parameters in their arenas, and the arenas' size in f32 words (a multiple of ROW). */
-export function placeParameters(m: TracedModel): {
-  places: Map<string, { frozen: boolean; offset: number; bytes: number }>;
-  trainable: number;
-  frozen: number;
-} {
-  const places = new Map<string, { frozen: boolean; offset: number; bytes: number }>();
-  const end = { trainable: 0, frozen: 0 };
-  for (const [name, p] of m.parameters) {
-    const which = p.info.trainable ? 'trainable' : 'frozen';
-    const bytes = byteLength(p.value.node.types[0]!);
-    places.set(name, { frozen: which === 'frozen', offset: end[which], bytes });
-    end[which] += align(bytes);
-  }
-  const whole = (n: number): number => Math.ceil(n / (4 * ROW)) * 4 * ROW;
-  return { places, trainable: whole(end.trainable), frozen: align(end.frozen) };
 }
 
 export function layOut(
@@ -75,15 +57,17 @@ export function layOut(
     for (const s of e.entry.optimizer?.states ?? [])
       if (!states.has(s)) states.set(s, add({ name: s, role: 'state', bytes: trainable, sections: ['update'] }));
 
-  const scaled = plans.some((p) => p.program.tensors.some((t) => t.home.kind === 'arena' && t.home.name === SCALER));
+  const counting = plans.filter((p) =>
+    p.program.tensors.some((t) => t.home.kind === 'arena' && t.home.name === SCALER),
+  );
   const scaler =
-    scaled && training
+    counting.length > 0 && training
       ? add({
           name: SCALER,
           role: 'scalars',
           bytes: byteLength(SCALER_TYPE),
           sections: ['grad', 'update'],
-          target: 'webgpu',
+          ...(counting.every((p) => p.target === 'webgpu') ? { target: 'webgpu' } : {}),
         })
       : -1;
 

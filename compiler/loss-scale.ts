@@ -2,7 +2,8 @@
 //
 // Cotangents in f16 start from the scale instead of 1, and gradients are divided by it as they are accumulated in f32. An
 // update looks for gradients that are not finite: then nothing is changed and the scale is halved; after INTERVAL good updates
-// it is doubled. Adam's count of steps lives here too, since a skipped update is no step.
+// it is doubled. Adam's count of steps lives here too, since a skipped update is no step. A guarded update in f32 (EntrySpec.guard)
+// does the same without a scale.
 import { make, type Value } from '../dsl/graph.ts';
 import { arena } from '../dsl/ops/leaf.ts';
 import { constant, iota, Tensor } from '../dsl/tensor.ts';
@@ -28,19 +29,19 @@ export function lossScale(): Tensor {
 }
 
 /** Adam's t of this update, if it is not skipped. */
-export const scaledStep = (): Tensor => slot('t').add(1);
+export const countedStep = (): Tensor => slot('t').add(1);
 
 /** Whether all gradients are finite. g [row x] */
 export const allFinite = (g: Tensor): Tensor => g.isfinite().not().cast('f32').sum('row x').eq(0);
 
-/** The scaler's next contents. */
-export function nextScaler(finite: Tensor): Value {
-  const scale = lossScale();
+/** The scaler's next contents. Where losses are not scaled, the scale of a run that scaled them stays. */
+export function nextScaler(finite: Tensor, scaled: boolean): Value {
+  const scale = scaled ? lossScale() : slot('scale');
   const good = finite.where(slot('good').add(1), 0);
   const grow = good.ge(INTERVAL);
   const values: Record<keyof typeof SLOTS, Tensor> = {
-    scale: finite.where(grow.where(scale.mul(2).min(MOST), scale), scale.mul(0.5).max(1)),
-    good: grow.where(0, good),
+    scale: scaled ? finite.where(grow.where(scale.mul(2).min(MOST), scale), scale.mul(0.5).max(1)) : scale,
+    good: scaled ? grow.where(0, good) : slot('good'),
     t: slot('t').add(finite.cast('f32')),
     skipped: slot('skipped').add(finite.not().cast('f32')),
   };

@@ -4,6 +4,7 @@ import { WASM_PAGE } from '../runtime/program.ts';
 import { type FitOptions, type Fitted, fitAll } from './fit.ts';
 import { layOut, type PlannedProgram } from './layout.ts';
 import type { CompiledEntry, Options } from './pipeline.ts';
+import type { Placement } from './placement.ts';
 import type { Program, Step } from './program.ts';
 import type { TracedModel } from './trace.ts';
 import { compileUpdate } from './update.ts';
@@ -19,14 +20,13 @@ export interface Section {
 }
 export type PlannedSection = PlannedProgram & { readonly entry: string };
 
-/** `words`: of the trainable parameters' arena. */
-export function sectionsOf(e: CompiledEntry, words: number, o: Options, target?: Target): Section[] {
+export function sectionsOf(e: CompiledEntry, placed: Placement, o: Options, target?: Target): Section[] {
   const entry = e.entry.name;
   const own = target ? { target } : {};
   const list: Section[] = [{ entry, kind: 'forward', program: e.forward, ...own }];
   if (e.grad) list.push({ entry, kind: 'grad', program: e.grad, ...own });
   if (e.grad && e.entry.optimizer)
-    list.push({ entry, kind: 'update', program: compileUpdate(e.entry, words, o), ...own });
+    list.push({ entry, kind: 'update', program: compileUpdate(e.entry, placed, o), ...own });
   return list;
 }
 

@@ -113,6 +113,10 @@ export function entryTable(
           lr: opt.lr,
           schedule,
           settings: opt.settings,
+          ...(opt.average === undefined ? {} : { average: opt.average }),
+          ...(e.entry.clip === null ? {} : { clip: e.entry.clip }),
+          ...(e.entry.groups.length ? { groups: e.entry.groups } : {}),
+          ...(e.entry.guard ? { guard: true } : {}),
         }
       : null,
     memory: { ...plans('wasm'), webgpu: own ? plans('webgpu') : null },

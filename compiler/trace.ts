@@ -2,7 +2,7 @@
 
 import { ModelError } from '../dsl/errors.ts';
 import { make, resetNodes, type Value } from '../dsl/graph.ts';
-import type { EntrySpec, ModelSpec, ScheduleSpec } from '../dsl/model.ts';
+import type { EntrySpec, ModelSpec, ParameterGroup, ScheduleSpec } from '../dsl/model.ts';
 import { input } from '../dsl/ops/leaf.ts';
 import type { Optimizer } from '../dsl/optim.ts';
 import { type ParameterInfo, tracing } from '../dsl/scope.ts';
@@ -17,6 +17,8 @@ export interface TracedEntry {
   readonly optimizer: Optimizer | null;
   readonly schedule: ScheduleSpec;
   readonly clip: number | null;
+  readonly groups: readonly ParameterGroup[];
+  readonly guard: boolean;
 }
 
 export interface TracedModel {
@@ -81,5 +83,27 @@ function traceEntry(
     optimizer: spec.loss ? (spec.optimizer ?? null) : null,
     schedule: spec.schedule ?? { kind: 'constant' },
     clip: spec.clip ?? null,
+    groups: checkGroups(name, spec.groups ?? []),
+    guard: spec.guard ?? false,
   };
+}
+
+function checkGroups(entry: string, groups: readonly ParameterGroup[]): readonly ParameterGroup[] {
+  for (const g of groups) {
+    for (const key of ['lr', 'weightDecay'] as const)
+      if (!((g[key] ?? 1) >= 0 && Number.isFinite(g[key] ?? 1)))
+        throw new ModelError(
+          'model-groups',
+          `entry '${entry}': the group '${g.match}' has ${key} ${g[key]}; a factor is a finite number from 0 on`,
+        );
+    try {
+      new RegExp(g.match);
+    } catch (e) {
+      throw new ModelError(
+        'model-groups',
+        `entry '${entry}': the group '${g.match}' is no regular expression: ${(e as Error).message}`,
+      );
+    }
+  }
+  return groups;
 }

@@ -10,11 +10,12 @@ export {
   i32,
   type ModelSpec,
   model,
+  type ParameterGroup,
   type ScheduleSpec,
   u32,
 } from './model.ts';
 export * from './nn/index.ts';
-export { adamW, type Optimizer, sgd } from './optim.ts';
+export { adamW, ema, type Optimizer, sgd } from './optim.ts';
 export { type Init, param, region, scope } from './scope.ts';
 export { concat, constant, einsum, gather, iota, rawContract, stepScalar, Tensor, uniform } from './tensor.ts';
 export { overTiles } from './tiles.ts';

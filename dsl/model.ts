@@ -23,6 +23,17 @@ export interface ScheduleSpec {
   readonly power?: number;
 }
 
+/** Parameters that learn at another rate than the rest, or not at all. */
+export interface ParameterGroup {
+  /** A regular expression on the checkpoint's names, as in `^swinViT\\.layers1\\.`; it may match any part of a name. */
+  readonly match: string;
+  /** Factor of the learning rate. 0: the parameters are frozen, left as they are to the bit, and no part of the norm that
+   *  `clip` bounds. Default 1. */
+  readonly lr?: number;
+  /** Factor of the optimiser's weight decay. Default 1. */
+  readonly weightDecay?: number;
+}
+
 export interface EntrySpec {
   readonly inputs: Readonly<Record<string, InputSpec>>;
   run(inputs: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>>;
@@ -32,6 +43,10 @@ export interface EntrySpec {
   readonly schedule?: ScheduleSpec;
   /** Global norm to clip gradients to. */
   readonly clip?: number;
+  /** Where several match a parameter, their factors are multiplied. */
+  readonly groups?: readonly ParameterGroup[];
+  /** Skip, and count, a step whose gradients are not all finite. With f16 storage it is always so. Default false. */
+  readonly guard?: boolean;
 }
 
 /** How another project's parameter names become this model's, so that its checkpoints load. */

@@ -1,5 +1,6 @@
 // Optimisers, as functions over the flat tensors of all trainable parameters: one update for the whole model. Formulas and
 // defaults are PyTorch's.
+import { ModelError } from './errors.ts';
 import { constant, stepScalar, type Tensor } from './tensor.ts';
 
 export interface Optimizer {
@@ -8,13 +9,24 @@ export interface Optimizer {
   readonly states: readonly string[];
   readonly lr: number;
   readonly settings: Readonly<Record<string, number>>;
-  /** p, g and each state: flat [n]; lr: this step's rate; t: 1 at the first step. Returns the new p and states. */
+  /** The state that is a moving average of the parameters, if there is one. */
+  readonly average?: string;
+  /** p, g and each state: flat [n]. Returns the new p and states. */
   update(
     p: Tensor,
     g: Tensor,
     states: Readonly<Record<string, Tensor>>,
-    at: { lr: Tensor; t: Tensor },
+    at: UpdateAt,
   ): { p: Tensor; states: Record<string, Tensor> };
+}
+
+export interface UpdateAt {
+  /** This step's rate: a scalar, or one for each of the parameters. */
+  readonly lr: Tensor;
+  /** 1 at the first step. */
+  readonly t: Tensor;
+  /** Factors of the weight decay, where parameters have their own. */
+  readonly weightDecay?: Tensor;
 }
 
 /** torch.optim.AdamW (decoupled weight decay). */
@@ -28,13 +40,14 @@ export function adamW(
     states: ['exp_avg', 'exp_avg_sq'],
     lr,
     settings: { beta1: b1, beta2: b2, eps, weightDecay },
-    update(p, g, s, { lr, t }) {
+    update(p, g, s, { lr, t, weightDecay: factor }) {
       const m = s.exp_avg!.mul(b1).add(g.mul(1 - b1));
       const v = s.exp_avg_sq!.mul(b2).add(g.mul(g).mul(1 - b2));
       const c1 = expm1(t.mul(Math.log(b1))).neg();
       const c2 = expm1(t.mul(Math.log(b2))).neg();
       const denominator = v.sqrt().div(c2.sqrt()).add(eps);
-      const decayed = p.sub(p.mul(lr.mul(weightDecay)));
+      const decay = factor ? lr.mul(weightDecay).mul(factor) : lr.mul(weightDecay);
+      const decayed = p.sub(p.mul(decay));
       return { p: decayed.sub(m.mul(lr.div(c1)).div(denominator)), states: { exp_avg: m, exp_avg_sq: v } };
     },
   };
@@ -55,11 +68,42 @@ export function sgd(o: { lr?: number; momentum?: number; nesterov?: boolean; wei
     states: momentum > 0 ? ['momentum_buffer'] : [],
     lr,
     settings: { momentum, nesterov: nesterov ? 1 : 0, weightDecay },
-    update(p, g, s, { lr }) {
-      const d = weightDecay > 0 ? g.add(p.mul(weightDecay)) : g;
+    update(p, g, s, { lr, weightDecay: factor }) {
+      const decay = factor ? factor.mul(weightDecay) : weightDecay;
+      const d = weightDecay > 0 ? g.add(p.mul(decay)) : g;
       if (momentum === 0) return { p: p.sub(d.mul(lr)), states: {} as Record<string, Tensor> };
       const buf = s.momentum_buffer!.mul(momentum).add(d);
       return { p: p.sub((nesterov ? d.add(buf.mul(momentum)) : buf).mul(lr)), states: { momentum_buffer: buf } };
+    },
+  };
+}
+
+/** The state that `ema` adds. */
+export const AVERAGE = 'ema';
+
+/**
+ * Any optimiser with an exponential moving average of the parameters beside it (torch.optim.swa_utils.AveragedModel with
+ * get_ema_multi_avg_fn): a copy of them after the first step, then `decay` of what it was and the rest of what they are. The
+ * same kernel that updates a parameter moves its average; nothing that is trained depends on it.
+ */
+export function ema(optimizer: Optimizer, decay = 0.999): Optimizer {
+  if (!(decay >= 0 && decay < 1))
+    throw new ModelError(
+      'model-optimizer',
+      `ema: its decay is ${decay}; it is a number from 0 to below 1, such as 0.999`,
+    );
+  if (optimizer.average !== undefined)
+    throw new ModelError('model-optimizer', `ema: ${optimizer.name} has a moving average already; wrap it once`);
+  return {
+    ...optimizer,
+    states: [...optimizer.states, AVERAGE],
+    settings: { ...optimizer.settings, emaDecay: decay },
+    average: AVERAGE,
+    update(p, g, s, at) {
+      const next = optimizer.update(p, g, s, at);
+      const old = s[AVERAGE]!;
+      const moved = old.add(next.p.sub(old).mul(1 - decay));
+      return { p: next.p, states: { ...next.states, [AVERAGE]: at.t.eq(1).where(next.p, moved) } };
     },
   };
 }

@@ -154,6 +154,14 @@ export interface Training {
   readonly lr: number;
   readonly schedule: Schedule;
   readonly settings: Readonly<Record<string, number>>;
+  /** The state that is a moving average of the parameters. */
+  readonly average?: string;
+  /** Global norm that gradients are clipped to. */
+  readonly clip?: number;
+  /** Factors of learning rate and weight decay for the parameters whose names match. */
+  readonly groups?: readonly { readonly match: string; readonly lr?: number; readonly weightDecay?: number }[];
+  /** A step whose gradients are not all finite is skipped and counted, in f32 too. */
+  readonly guard?: true;
 }
 
 /** lr factor at optimiser step s (0-based), T total, W warm-up steps. */

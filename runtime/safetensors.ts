@@ -32,8 +32,10 @@ export interface StoredTensor {
   readonly data: Uint8Array;
 }
 
+export type Metadata = Readonly<Record<string, string>>;
+
 export interface SafetensorsFile {
-  readonly metadata: Readonly<Record<string, string>>;
+  readonly metadata: Metadata;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
@@ -142,10 +144,7 @@ export interface WriteTensor {
 }
 
 /** A file with the tensors in the given order, the header padded so that the data begins at a multiple of 8 bytes. */
-export function writeSafetensors(
-  tensors: readonly WriteTensor[],
-  metadata: Readonly<Record<string, string>> = {},
-): Uint8Array {
+export function writeSafetensors(tensors: readonly WriteTensor[], metadata: Metadata = {}): Uint8Array {
   const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
   // Widest dtype first keeps every tensor aligned to its own width, as the reference writer does.

@@ -5,7 +5,7 @@ import type { Device, DeviceInfo, OpTime, RunMode, RunSettings } from './device.
 import { T3dcError, throwIfAborted } from './errors.ts';
 import type { Entry, Manifest } from './manifest.ts';
 import { checkInputs, fromBytes, type Inputs, type Outputs, portBytes } from './ports.ts';
-import { readSafetensors, toFloat32 } from './safetensors.ts';
+import { type Metadata, readSafetensors, toFloat32 } from './safetensors.ts';
 import { readLocation } from './source.ts';
 import { ParameterStore } from './store.ts';
 import { type Batches, type TrainOptions, type TrainStep, train } from './train.ts';
@@ -101,11 +101,15 @@ export class Session {
     });
   }
 
-  /** A safetensors file of all parameters, by checkpoint name and in checkpoint layout. */
-  weights(): Promise<Uint8Array> {
-    return this.exclusive(() => {
+  /**
+   * A safetensors file of all parameters, by checkpoint name and in checkpoint layout. `average`: their moving averages, where
+   * the model was built with `ema` and was trained; `metadata` is added to the file's. Throws T3dcError 'no-weights', 'bad-option'.
+   */
+  weights(options: { readonly average?: boolean; readonly metadata?: Metadata } = {}): Promise<Uint8Array> {
+    return this.exclusive(async () => {
       this.#needWeights();
-      return writeWeights(this.manifest, this.#store);
+      const arena = options.average ? this.#averages() : undefined;
+      return writeWeights(this.manifest, this.#store, options.metadata, arena);
     });
   }
 
@@ -383,6 +387,21 @@ export class Session {
     const mode: RunMode = 'train';
     for (const [name, entry] of Object.entries(this.manifest.entries))
       if (entry.training) await this.#device.require(name, mode);
+  }
+
+  /** The arena of the parameters' moving averages. */
+  #averages(): number {
+    const trainings = Object.values(this.manifest.entries).flatMap((e) => e.training ?? []);
+    const arenas = trainings.flatMap((t) => t.states.filter((s) => s.name === t.average).map((s) => s.arena));
+    if (arenas[0] === undefined)
+      throw new T3dcError('bad-option', 'the artifact keeps no moving average of its weights', {
+        hint: 'Build the model with an optimiser of ema(…).',
+      });
+    if (this.step === 0 || !this.#device.isAllocated(arenas[0]))
+      throw new T3dcError('no-weights', 'there is no moving average before the first step', {
+        hint: 'Train, or load a checkpoint of a training.',
+      });
+    return arenas[0];
   }
 
   #needWeights(): void {

@@ -20,7 +20,8 @@ export interface TrainOptions {
   readonly readEvery?: number;
   /** Outputs to read back beside the loss. Default none. */
   readonly outputs?: readonly string[];
-  /** What a NaN or infinite loss does. Default 'reject'. */
+  /** What a NaN or infinite loss does. Default 'reject'; where the entry is built with `guard`, only the tenth in a row rejects,
+   *  since its steps are skipped. */
   readonly onNonFinite?: 'reject' | 'continue';
   readonly signal?: AbortSignal;
 }
@@ -35,9 +36,13 @@ export interface TrainStep {
   readonly ms: number;
   /** The last microstep's. */
   readonly outputs: Outputs;
-  /** f16: the loss scale after this step, and the steps skipped so far because a gradient was not finite. */
+  /** f16 or a guarded entry: the loss scale after this step (1 in f32), and the steps skipped so far because a gradient was not
+   *  finite. */
   readonly scale?: { readonly lossScale: number; readonly skipped: number };
 }
+
+/** Of a guarded entry, losses in a row that may be not finite. */
+const MOST_SKIPPED = 9;
 
 /** Throws T3dcError 'no-entry', 'not-trainable', 'bad-option', 'bad-input', 'non-finite-loss', 'aborted' and the device's. */
 export async function* train(
@@ -58,6 +63,7 @@ export async function* train(
   const next = iterate(batches);
   let since = performance.now();
   let unread = 0;
+  let bad = 0;
   for (let n = 0; n < steps; n++) {
     throwIfAborted(options.signal);
     const data: Uint8Array[][] = [];
@@ -79,7 +85,8 @@ export async function* train(
     const now = performance.now();
     const ms = (now - since) / unread;
     unread = 0;
-    if (!Number.isFinite(done.loss) && options.onNonFinite !== 'continue')
+    bad = Number.isFinite(done.loss) ? 0 : bad + 1;
+    if (bad > (entry.training.guard ? MOST_SKIPPED : 0) && options.onNonFinite !== 'continue')
       throw new T3dcError('non-finite-loss', `the loss of step ${session.step} is ${done.loss}`, {
         hint: "Lower the learning rate, look for bad values in the batch, or train with { onNonFinite: 'continue' }.",
       });
@@ -132,7 +139,7 @@ async function step(
     sum += new DataView(value!.buffer, value!.byteOffset).getFloat32(0, true);
     if (!scalars) continue;
     const words = new DataView(scalars.buffer, scalars.byteOffset);
-    scale = { lossScale: words.getFloat32(0, true), skipped: words.getFloat32(12, true) };
+    scale = { lossScale: words.getFloat32(0, true) || 1, skipped: words.getFloat32(12, true) };
   }
   return { loss: sum / data.length, scale, outputs: names.length ? await session.readOutputs(entry, names) : {} };
 }

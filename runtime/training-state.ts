@@ -3,7 +3,7 @@
 import type { RunSettings } from './device.ts';
 import { T3dcError } from './errors.ts';
 import type { Manifest, Parameter, Schedule } from './manifest.ts';
-import { readSafetensors, toFloat32, type WriteTensor, writeSafetensors } from './safetensors.ts';
+import { type Metadata, readSafetensors, toFloat32, type WriteTensor, writeSafetensors } from './safetensors.ts';
 import type { ParameterStore } from './store.ts';
 
 const PREFIX = 'optimizer.';
@@ -55,12 +55,18 @@ export async function writeTrainingState(
   });
 }
 
-/** Weights only, by checkpoint name. */
-export async function writeWeights(manifest: Manifest, store: ParameterStore): Promise<Uint8Array> {
-  return writeSafetensors(asTensors('', await store.read(manifest.parameters)), {
-    format: 'pt',
-    model: manifest.model.name,
-  });
+/** Weights only, by checkpoint name; those that are trained from the arena `trained`, where one is given. */
+export async function writeWeights(
+  manifest: Manifest,
+  store: ParameterStore,
+  metadata: Metadata = {},
+  trained?: number,
+): Promise<Uint8Array> {
+  const own = manifest.parameters.filter((p) => trained === undefined || !p.trainable);
+  const others = manifest.parameters.filter((p) => trained !== undefined && p.trainable);
+  const values = new Map([...(await store.read(own)), ...(await store.read(others, trained))]);
+  const inOrder = new Map(manifest.parameters.map((p) => [p, values.get(p)!]));
+  return writeSafetensors(asTensors('', inOrder), { format: 'pt', model: manifest.model.name, ...metadata });
 }
 
 /** Whether a checkpoint holds optimiser state (so that its arenas must be there before it is read). */
@@ -105,7 +111,7 @@ export function readTrainingState(manifest: Manifest, store: ParameterStore, fil
     }
     for (const { name, arena } of scalarArenas(manifest)) {
       const saved = tensors.get(`${TAIL}${name}`);
-      writes.push(() => store.writeWhole(arena, saved ? saved.data : null));
+      writes.push(() => store.writeWhole(arena, saved?.data ?? countedSteps(manifest, arena, Number(metadata.step))));
     }
   }
   for (const write of writes) write();
@@ -118,6 +124,13 @@ export function readTrainingState(manifest: Manifest, store: ParameterStore, fil
       accumulation: Number(metadata.accumulation),
     },
   };
+}
+
+/** For a checkpoint of a run that skipped no steps and so did not count them: Adam's count is the step. */
+function countedSteps(manifest: Manifest, arena: number, step: number): Uint8Array {
+  const words = new Float32Array(manifest.arenas[arena]!.bytes / 4);
+  words[2] = step;
+  return new Uint8Array(words.buffer);
 }
 
 const asTensors = (prefix: string, values: ReadonlyMap<Parameter, Float32Array>): WriteTensor[] =>

@@ -1,6 +1,7 @@
 """Regenerates every golden under test/golden/ (see README.md)."""
 
 import ops
+import optim_groups
 import sources
 import swinunetr
 import training
@@ -9,4 +10,5 @@ if __name__ == "__main__":
     sources.main()
     ops.main()
     training.main()
+    optim_groups.main()
     swinunetr.main()
