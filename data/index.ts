@@ -6,6 +6,7 @@ export { type Applied, AUGMENT, type AugmentOptions, augment, type Sample } from
 export { blendWindows, segmentWindows } from './blend.ts';
 export { type ComponentOptions, connectedComponents, keepLargest } from './components.ts';
 export { type CropChoice, chooseCrop, cropPair, LabelIndex } from './crops.ts';
+export { type DicomSegOptions, type DicomSeries, writeDicomSeg } from './dicom-seg.ts';
 export { DataError, isDataError } from './errors.ts';
 export { foregroundBox } from './foreground.ts';
 export { applyWindow, type HuWindow, WINDOWS } from './intensity.ts';
