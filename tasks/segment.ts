@@ -15,7 +15,7 @@ import {
   type WindowOptions,
   withMirrors,
 } from '../data/index.ts';
-import type { Session } from '../runtime/index.ts';
+import { type Session, T3dcError } from '../runtime/index.ts';
 import { type LogitsEntry, logitsEntry, type SegmentationContract, segmentationContract } from './contract.ts';
 import { lateralityOf } from './laterality.ts';
 import { pause } from './pause.ts';
@@ -30,8 +30,9 @@ export interface SegmentOptions {
   readonly tta?: 'none' | 'flips';
   /** How the scan's voxels take their logits from the prepared ones. Default `linear`. */
   readonly resample?: ScanOptions['resample'];
-  /** Keep the largest connected component of every class, on the scan's grid. Default false. */
-  readonly largestComponent?: boolean;
+  /** Keep the largest connected component, on the scan's grid, of every class or of those named. Leave out classes that are
+   *  two organs, such as `kidneys`. Default false. */
+  readonly largestComponent?: boolean | readonly string[];
   /** The most bytes of blended logits; less than a cross-section needs costs time. Default 2 GiB. */
   readonly maxBytes?: number;
   /** Probabilities of all classes, slab by slab of the scan's canonical grid, with where it lies. */
@@ -56,10 +57,11 @@ export interface Segmentation {
 
 /**
  * @param volume CT in HU, any size, orientation and spacing
- * @throws T3dcError `bad-artifact`, `no-entry`, `no-weights`; DataError of `prepare` and `segmentScan`; the signal's reason
+ * @throws T3dcError `bad-artifact`, `bad-option`, `no-entry`, `no-weights`; DataError of `prepare` and `segmentScan`; the signal's reason
  */
 export async function segment(session: Session, volume: Volume, options: SegmentOptions = {}): Promise<Segmentation> {
   const contract = segmentationContract(session.manifest);
+  const cleaned = cleanedClasses(contract, options.largestComponent);
   const prepared = prepare(volume, undefined, contract.preprocess);
   const { onProbabilities } = options;
   const { predict, windows } = windowsOf(session, contract, prepared.dims, options);
@@ -68,8 +70,8 @@ export async function segment(session: Session, volume: Volume, options: Segment
     resample: options.resample,
     onProbabilities: onProbabilities && ((slab) => onProbabilities(slab, prepared.placement)),
   });
-  const { labels: data, removed } = options.largestComponent
-    ? keepLargest(result.labels.data, result.labels.dims)
+  const { labels: data, removed } = cleaned
+    ? keepLargest(result.labels.data, result.labels.dims, { labels: cleaned })
     : { labels: result.labels.data, removed: 0 };
   const labels = { ...result.labels, data };
   return {
@@ -80,6 +82,23 @@ export async function segment(session: Session, volume: Volume, options: Segment
     notes: prepared.notes,
     removed,
   };
+}
+
+/** Classes of which the largest component is kept. @throws T3dcError `bad-option` for a name that is no class */
+function cleanedClasses(
+  { classes, classNames }: SegmentationContract,
+  wanted: SegmentOptions['largestComponent'] = false,
+): number[] | null {
+  if (wanted === false) return null;
+  if (wanted === true) return Array.from({ length: classes - 1 }, (_, i) => i + 1);
+  return wanted.map((name) => {
+    const label = classNames.indexOf(name);
+    if (label > 0) return label;
+    throw new T3dcError('bad-option', 'a class whose largest component is to be kept is none', {
+      found: name,
+      expected: classNames.slice(1).join(', '),
+    });
+  });
 }
 
 /** Labels [d, h, w] on the prepared grid. */
