@@ -4,7 +4,9 @@
 // computed inside its readers unless that would repeat work or bind too many buffers; a map that alone reads an anchor's
 // result becomes that anchor's epilogue.
 import { type Node, topological, typeOf, type Value } from '../dsl/graph.ts';
+import { int, key, linear, unlinear, variable } from '../dsl/int.ts';
 import { operands as attentionOperands } from '../dsl/ops/attention.ts';
+import { viewCoords } from '../dsl/ops/view.ts';
 import { numel } from '../dsl/types.ts';
 
 /** WebGPU's default limit of storage buffers in a stage, the step block's included. */
@@ -196,6 +198,7 @@ function epilogues(
     let last = anchor;
     let steps: Node[] = [];
     const others: Value[] = [];
+    const path: Node[] = [];
     for (let cur = anchor; !roots.has(cur); ) {
       const next = users.get(cur) ?? [];
       const c = next[0];
@@ -203,9 +206,11 @@ function epilogues(
       if (numel(c.types[0]!) !== size) break;
       const more = c.inputs.filter((v) => v.node !== cur && v.node.op !== 'scalar');
       if (countSources([...anchor.inputs, ...others, ...more]) > MAX_BUFFERS - 1) break;
+      if (c.op === 'map' && !isAligned(anchor, [...path, ...steps, c])) break;
       others.push(...more);
       steps.push(c);
       if (c.op === 'map') {
+        path.push(...steps);
         last = c;
         for (const s of steps) claimed.add(s);
         steps = [];
@@ -220,6 +225,22 @@ function epilogues(
     notes.push(`epilogue ${anchor.op} ${anchor.region} -> ${last.attrs.fn} ${last.region}`);
   }
   return { epilogue, chains };
+}
+
+/** Whether the index arithmetic finds the anchor's own element again when its last user is computed element by element: through
+ *  views that keep the order it does in truth, but not every form of it is recognised. */
+function isAligned(anchor: Node, path: readonly Node[]): boolean {
+  const dims = (n: Node): number[] => n.types[0]!.axes.map((a) => a.size);
+  const at = linear(
+    anchor.types[0]!.axes.map((a, i) => (a.size > 1 ? variable(`i${i}`, a.size) : int(0))),
+    dims(anchor),
+  );
+  let coords = unlinear(at, dims(path.at(-1)!));
+  for (let i = path.length - 1; i >= 0; i--) {
+    const n = path[i]!;
+    if (n.op === 'view') coords = viewCoords(n.attrs, typeOf(n.inputs[0]!), coords).coords;
+  }
+  return key(linear(coords, dims(anchor))) === key(at);
 }
 
 /** Buffers that values would bind if every multiply-read map were stored. */

@@ -181,7 +181,7 @@ export function tilesTests(test: Test, device: 'webgpu' | 'wasm', options: OpenO
   test('a profile names what runs in the loop once, and steps train', async () => {
     const { session } = await opened(spec(3));
     try {
-      const ops = await session.profile('tiled', 'train');
+      const ops = await session.profile('tiled', { mode: 'grad' });
       assert.ok(ops.length > 10 && ops.every((o) => o.ms >= 0));
       const labels = ops.map((o) => o.label);
       assert.ok(labels.some((l) => l.includes('overTiles')));

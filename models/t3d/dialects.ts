@@ -8,7 +8,14 @@ export const dialects: readonly Dialect[] = [
     about:
       "MONAI's own names, which are ours; an artifact without the decoder or the encoder leaves them out (encodeImage, encodeText)",
     rewrites: [],
-    optional: ['^(?:encoder(?:[1-4]|10)|decoder[1-5]|out)\\.', '^swinViT\\.', '^text\\.'],
+    optional: [
+      '^(?:encoder(?:[1-4]|10)|decoder[1-5]|out)\\.',
+      '^swinViT\\.',
+      '^text\\.',
+      '^(?:contrast|rotation)\\.',
+      '^restore\\.',
+      '^classify\\.',
+    ],
   },
   {
     name: 'voco',

@@ -1,13 +1,25 @@
-// T3D: the model of this project. Entries: `logits` and `predict` for inference, `segment` for training; `encodeImage` and
-// `encodeText` give the features of the two towers.
-import { adamW, diceCELoss, f32, i32, model, region, scope } from '../../dsl/index.ts';
+// T3D: the model of this project. Entries: `logits` and `predict` for inference, `segment` and `classify` for fine-tuning,
+// `pretrain` for pairs of study and report with what shows how it learns, and the features of the two towers.
+import { adamW, diceCELoss, f32, i32, model, region, scope, sigmoid, type Tensor } from '../../dsl/index.ts';
+import { backbone } from './backbone.ts';
+import { findings, findingsLoss, studyFeatures, studyInput } from './classify.ts';
 import { dialects } from './dialects.ts';
+import { diagnose, ground, groundInputs, pretrain, pretrainInputs, restoreInputs, restoreTile } from './pretrain.ts';
 import { check, checkTrainable, DEFAULTS, PRESETS, preprocess, type Settings } from './settings.ts';
-import { textPool, textTransformer } from './text.ts';
-import { checkText } from './text-settings.ts';
-import { channelsLast, encode, swinUNETR } from './vision.ts';
+import { textEmbeddings, textLayers, textPool } from './text.ts';
+import { checkText, frozenLayers } from './text-settings.ts';
+import { outBlock } from './unetr-blocks.ts';
+import { channelsLast } from './vision.ts';
 
 export type { Settings } from './settings.ts';
+
+/** volume [b c d h w] -> logits [b d h w c], c = outChannels. `training` turns dropout and stochastic depth on. */
+function network(volume: Tensor, s: Settings, training: boolean): Tensor {
+  const x = channelsLast(volume);
+  const net = backbone(s, training);
+  const features = net.decode(x, net.encode(x));
+  return scope('out', () => outBlock(features, s.outChannels));
+}
 
 export default model<Settings>({
   name: 't3d',
@@ -20,6 +32,12 @@ export default model<Settings>({
     const volume = f32({ b: s.batch, c: s.inChannels, d, h, w });
     const label = i32({ b: s.batch, c: 1, d, h, w });
     const tokens = { b: s.batch, t: s.textTokens };
+    const training = {
+      loss: 'loss',
+      optimizer: adamW({ lr: s.lr, weightDecay: s.weightDecay }),
+      schedule: { kind: s.schedule, warmup: s.warmup, total: s.steps },
+      ...(s.clip > 0 ? { clip: s.clip } : {}),
+    };
     return {
       preprocess: { ...preprocess(s) },
       defaultEntries: ['logits', 'predict', 'segment'],
@@ -28,45 +46,47 @@ export default model<Settings>({
         logits: {
           inputs: { volume },
           run: ({ volume: x }) =>
-            region('t3d', () => ({ logits: swinUNETR(x!, s, false).rename({ c: 'k' }).permute('b k d h w') })),
+            region('t3d', () => ({ logits: network(x!, s, false).rename({ c: 'k' }).permute('b k d h w') })),
         },
         /** volume [b c d h w], 0..1 -> labels [b d h w]: the class of the largest logit, the lowest on a tie */
         predict: {
           inputs: { volume },
-          run: ({ volume: x }) => region('t3d', () => ({ labels: swinUNETR(x!, s, false).argmax('c') })),
+          run: ({ volume: x }) => region('t3d', () => ({ labels: network(x!, s, false).argmax('c') })),
         },
-        /** volume [b c d h w], 0..1 -> tokens [b n c], the normalised map at 1/16 (c = 8 f, n in the order d h w), and their mean
-         *  pooled [b c] */
+        /** volume [b c d h w], 0..1 -> tokens [b n c], the normalised map that pre-training compares (SwinUNETR's at 1/16, c = 8 f;
+         *  n in the order d h w), and their mean pooled [b c] */
         encodeImage: {
           inputs: { volume },
           run: ({ volume: x }) =>
             region('t3d', () => {
-              const v = encode(channelsLast(x!), s, false)[3]!.merge('d h w', 'n');
+              const net = backbone(s, false);
+              const v = net.tokens(net.encode(channelsLast(x!))).merge('d h w', 'n');
               return { tokens: v, pooled: v.mean('n') };
             }),
         },
-        /** input_ids and attention_mask [b t] (1 for tokens, 0 for padding) -> last_hidden_state [b t c], pooled [b c] */
+        /** input_ids and attention_mask [b t] (1 for tokens, 0 for padding) -> last_hidden_state [b t c], pooled [b c]; where layers
+         *  are frozen, text_hidden [b t c] too: what the training entries then take in place of input_ids */
         encodeText: {
           inputs: { input_ids: i32(tokens), attention_mask: i32(tokens) },
           run({ input_ids: ids, attention_mask: mask }) {
             checkText(s.text, s.textTokens);
             return scope('text', () => {
-              const x = textTransformer(ids!, mask!, s.text);
-              return { last_hidden_state: x, pooled: textPool(x, mask!, s.text) };
+              const frozen = frozenLayers(s);
+              const hidden = textLayers(textEmbeddings(ids!, s.text), mask!, s.text, 0, frozen ?? 0);
+              const x = textLayers(hidden, mask!, s.text, frozen ?? 0, s.text.layers);
+              const out = { last_hidden_state: x, pooled: textPool(x, mask!, s.text) };
+              return frozen === null ? out : { ...out, text_hidden: hidden };
             });
           },
         },
         /** volume [b c d h w] and label [b 1 d h w], class indices -> loss: Dice + cross-entropy (MONAI's DiceCELoss) */
         segment: {
           inputs: { volume, label },
-          loss: 'loss',
-          optimizer: adamW({ lr: s.lr, weightDecay: s.weightDecay }),
-          schedule: { kind: s.schedule, warmup: s.warmup, total: s.steps },
-          ...(s.clip > 0 ? { clip: s.clip } : {}),
+          ...training,
           run({ volume: x, label: y }) {
             checkTrainable(s);
             return region('t3d', () => ({
-              loss: diceCELoss(swinUNETR(x!, s, true), y!.squeeze('c'), {
+              loss: diceCELoss(network(x!, s, true), y!.squeeze('c'), {
                 batch: s.diceBatch,
                 includeBackground: s.diceBackground,
                 lambdaDice: s.lambdaDice,
@@ -74,6 +94,43 @@ export default model<Settings>({
                 weightCE: s.weightCE,
               }),
             }));
+          },
+        },
+        /** Pre-training: tiles [b k c d h w] of whole studies, tiles_corrupt and tiles_clean [b r c d h w], corrupt_mask [b r d h w]
+         *  (1 where corrupted), input_ids and attention_mask, sentence_ids [b t] (0: in no sentence, else its number from 1),
+         *  pair_mask [b b2] (1 where study b and report b2 may be told apart; a study's own report always may) -> loss, tcl, tir, and
+         *  accuracy: the part of the studies whose own report scores highest. A method has the inputs that it needs. */
+        pretrain: {
+          inputs: pretrainInputs(s),
+          ...training,
+          run(x) {
+            checkTrainable(s);
+            return region('t3d', () => pretrain(x, s));
+          },
+        },
+        /** The same inputs, without dropout -> tcl, tir, accuracy, grad_tokens: the norm of the contrast's gradient by the image */
+        diagnose: { inputs: pretrainInputs(s), run: (x) => region('t3d', () => diagnose(x, s)) },
+        /** tiles, the report's tokens and sentences -> attention [b s k n]: where each sentence looks in its own study */
+        ground: { inputs: groundInputs(s), run: (x) => region('t3d', () => ground(x, s)) },
+        /** volume [b c d h w], corrupted, and the report's tokens -> restored [b c d h w] */
+        restore: { inputs: restoreInputs(s), run: (x) => region('t3d', () => restoreTile(x, s)) },
+        /** tiles [b k c d h w] of whole studies -> pooled [b c]: the mean of their tokens and their largest values */
+        encodeStudy: {
+          inputs: studyInput(s),
+          run: ({ tiles }) => region('t3d', () => ({ pooled: studyFeatures(tiles!, s, false) })),
+        },
+        /** tiles [b k c d h w] -> scores [b f]: the probability of each finding */
+        scores: {
+          inputs: studyInput(s),
+          run: ({ tiles }) => region('t3d', () => ({ scores: sigmoid(findings(tiles!, s, false)) })),
+        },
+        /** tiles [b k c d h w] and target [b f] (1, 0, or below 0 where unknown) -> loss: binary cross-entropy */
+        classify: {
+          inputs: { ...studyInput(s), target: f32({ b: s.batch, f: s.findings }) },
+          ...training,
+          run({ tiles, target }) {
+            checkTrainable(s);
+            return region('t3d', () => ({ loss: findingsLoss(findings(tiles!, s, true), target!) }));
           },
         },
       },

@@ -1,15 +1,22 @@
 // Settings of the vision tower and of its segmentation task. Architecture fields carry MONAI's names in camel case.
 import type { Preprocess } from '../../data/prepare.ts';
 import { ModelError } from '../../dsl/index.ts';
+import { PRETRAIN_DEFAULTS, type PretrainSettings } from './pretrain-settings.ts';
 import { TEXT_DEFAULTS, type TextSettings } from './text-settings.ts';
 
 /** The order in which patch merging concatenates the eight neighbours; see patch-merging.ts. */
 export type Merging = 'legacy' | 'mergingv2' | 'merging';
 
 export interface Settings {
+  /** The vision tower: MONAI's SwinUNETR, or a residual U-Net of these widths (preset `pico`). */
+  readonly backbone: 'swinunetr' | 'unet';
+  readonly channels: readonly number[];
+
   // ── architecture (MONAI's SwinUNETR)
   readonly inChannels: number;
   readonly outChannels: number;
+  /** Findings that a study is classified by. */
+  readonly findings: number;
   /** Width after the patch embedding; a multiple of 12. */
   readonly featureSize: number;
   /** Voxels a side of a patch. The decoder doubles five times, so 2. */
@@ -35,6 +42,11 @@ export interface Settings {
 
   /** The text tower. `t3dc build --text FOLDER` takes it from a Hugging Face folder's config.json. */
   readonly text: TextSettings;
+  /** Layers of the text tower that are trained: all, or those from this number on; the lower ones are then computed once a report. */
+  readonly textTrain: number | 'all';
+
+  /** Pre-training on pairs of study and report. */
+  readonly pretrain: PretrainSettings;
 
   // ── shapes
   /** Voxels of a patch of the volume, d h w; multiples of 32. */
@@ -74,8 +86,11 @@ export interface Settings {
 
 /** `nano`: 4.1 million parameters, for tests and small machines. */
 export const DEFAULTS: Settings = {
+  backbone: 'swinunetr',
+  channels: [16, 32, 64],
   inChannels: 1,
   outChannels: 14,
+  findings: 1,
   featureSize: 12,
   patchSize: 2,
   depths: [2, 2, 2, 2],
@@ -90,6 +105,8 @@ export const DEFAULTS: Settings = {
   attnDropRate: 0,
   dropPathRate: 0,
   text: TEXT_DEFAULTS,
+  textTrain: 'all',
+  pretrain: PRETRAIN_DEFAULTS,
   size: [64, 64, 64],
   batch: 1,
   textTokens: 128,
@@ -114,6 +131,21 @@ export const PRESETS: Readonly<Record<string, Partial<Settings>>> = {
   nano: { featureSize: 12, size: [64, 64, 64] },
   small: { featureSize: 24, size: [64, 64, 64] },
   base: { featureSize: 48, size: [96, 96, 96] },
+  /** The experiment's: a U-Net on tiles of 28³, a text tower of one layer. */
+  pico: {
+    backbone: 'unet',
+    outChannels: 2,
+    size: [28, 28, 28],
+    batch: 16,
+    textTokens: 192,
+    text: { ...TEXT_DEFAULTS, vocabSize: 1024, hiddenSize: 64, intermediateSize: 256, layers: 1, maxPositions: 256 },
+    pretrain: { ...PRETRAIN_DEFAULTS, tileBatch: 16, restoreBatch: 16 },
+    spacing: [6, 6, 6],
+    lr: 1e-3,
+    clip: 1,
+    steps: 350,
+    warmup: 20,
+  },
 };
 
 /** Patch embedding and four mergings halve each side five times. */
@@ -125,6 +157,13 @@ const refuse = (problem: string, fix: string): never => {
 
 /** Refuses, with code `model-settings`, what the architecture cannot be. */
 export function check(s: Settings): void {
+  if (!['swinunetr', 'unet'].includes(s.backbone)) refuse(`backbone is '${s.backbone}'`, "use 'swinunetr' or 'unet'");
+  checkCommon(s);
+  if (s.backbone === 'unet') {
+    if (s.channels.length < 2 || !s.channels.every((c) => Number.isInteger(c) && c > 0))
+      refuse(`channels are [${s.channels}]`, 'give the width of each level, at least two');
+    return;
+  }
   if (s.featureSize < 12 || s.featureSize % 12 !== 0)
     refuse(
       `featureSize is ${s.featureSize}, which 12 does not divide (3 heads of even width at the first stage)`,
@@ -132,7 +171,6 @@ export function check(s: Settings): void {
     );
   if (s.patchSize !== 2)
     refuse(`patchSize is ${s.patchSize}; the decoder doubles its map once per stage and once for the patch`, 'use 2');
-  if (s.size.length !== 3) refuse(`size has ${s.size.length} axes`, 'give three numbers: d, h, w');
   s.size.forEach((n, i) => {
     if (!Number.isInteger(n) || n < REDUCTION || n % REDUCTION !== 0) {
       const down = Math.floor(n / REDUCTION) * REDUCTION;
@@ -162,6 +200,11 @@ export function check(s: Settings): void {
     );
   for (const k of ['dropRate', 'dropPathRate'] as const)
     if (!(s[k] >= 0 && s[k] < 1)) refuse(`${k} is ${s[k]}`, 'use a rate from 0 to below 1');
+}
+
+/** What holds for every backbone. */
+function checkCommon(s: Settings): void {
+  if (s.size.length !== 3) refuse(`size has ${s.size.length} axes`, 'give three numbers: d, h, w');
   if (!Number.isInteger(s.batch) || s.batch < 1)
     refuse(`batch is ${s.batch}`, 'use a whole number of samples, at least 1');
   if (!(s.overlap >= 0 && s.overlap < 1))
@@ -180,6 +223,7 @@ export function check(s: Settings): void {
 
 /** Training normalises the deepest map over its voxels; over one voxel that is always zero (PyTorch refuses it too). */
 export function checkTrainable(s: Settings): void {
+  if (s.backbone === 'unet') return;
   const deepest = s.size.map((n) => n / REDUCTION);
   if (deepest.every((n) => n === 1))
     refuse(

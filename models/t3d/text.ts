@@ -2,9 +2,12 @@
 import {
   attention,
   einsum,
+  f32,
   gather,
   gelu,
   type Init,
+  type InputSpec,
+  i32,
   iota,
   layerNorm,
   linear,
@@ -12,7 +15,8 @@ import {
   scope,
   type Tensor,
 } from '../../dsl/index.ts';
-import type { TextSettings } from './text-settings.ts';
+import type { Settings } from './settings.ts';
+import { frozenLayers, type TextSettings } from './text-settings.ts';
 
 /** BERT's initializer_range. */
 const NORMAL: Init = { kind: 'normal', mean: 0, std: 0.02 };
@@ -21,14 +25,39 @@ const ZERO: Init = { kind: 'constant', value: 0 };
 const MASKED = -1e9;
 
 /** ids and mask [b t] (i32; mask 1 for tokens, 0 for padding) -> token features [b t c]. */
-export function textTransformer(ids: Tensor, mask: Tensor, s: TextSettings): Tensor {
-  let x = scope('embeddings', () => embeddings(ids, s));
+export const textTransformer = (ids: Tensor, mask: Tensor, s: TextSettings): Tensor =>
+  textLayers(textEmbeddings(ids, s), mask, s, 0, s.layers);
+
+export const textEmbeddings = (ids: Tensor, s: TextSettings): Tensor => scope('embeddings', () => embeddings(ids, s));
+
+/** Layers `from` up to and without `to`. */
+export function textLayers(x: Tensor, mask: Tensor, s: TextSettings, from: number, to: number): Tensor {
+  let y = x;
   scope('encoder', () =>
     scope('layer', () => {
-      for (let i = 0; i < s.layers; i++) x = scope(`${i}`, () => layer(x, mask, s));
+      for (let i = from; i < to; i++) y = scope(`${i}`, () => layer(y, mask, s));
     }),
   );
-  return x;
+  return y;
+}
+
+/** What an entry takes of a report: its tokens or, where lower layers are frozen, what these made of them. And the padding mask. */
+export function textInputs(s: Settings): Readonly<Record<string, InputSpec>> {
+  const tokens = { b: s.batch, t: s.textTokens };
+  return {
+    ...(frozenLayers(s) === null ? { input_ids: i32(tokens) } : { text_hidden: f32({ ...tokens, c: s.text.hiddenSize }) }),
+    attention_mask: i32(tokens),
+  };
+}
+
+/** Token features [b t c] from such inputs. */
+export function textTokens(x: Readonly<Record<string, Tensor>>, s: Settings): Tensor {
+  const frozen = frozenLayers(s);
+  return scope('text', () =>
+    frozen === null
+      ? textTransformer(x.input_ids!, x.attention_mask!, s.text)
+      : textLayers(x.text_hidden!, x.attention_mask!, s.text, frozen, s.text.layers),
+  );
 }
 
 /** Token features [b t c] and mask [b t] -> one vector a sequence, [b c]. */

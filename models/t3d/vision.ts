@@ -2,7 +2,7 @@
 import { scope, type Tensor } from '../../dsl/index.ts';
 import type { Settings } from './settings.ts';
 import { swinTransformer } from './swin-transformer.ts';
-import { basicBlock, outBlock, upBlock } from './unetr-blocks.ts';
+import { basicBlock, upBlock } from './unetr-blocks.ts';
 
 /** volume [b c d h w] -> the layout that the model works in, [b d h w c]. */
 export const channelsLast = (volume: Tensor): Tensor => volume.permute('b d h w c');
@@ -29,11 +29,4 @@ export function decode(volume: Tensor, h: readonly Tensor[], s: Settings): Tenso
   x = up('decoder3', x, skip2, 2 * f);
   x = up('decoder2', x, skip1, f);
   return up('decoder1', x, skip0, f);
-}
-
-/** volume [b c d h w] -> logits [b d h w c], c = outChannels. `training` turns dropout and stochastic depth on. */
-export function swinUNETR(volume: Tensor, s: Settings, training: boolean): Tensor {
-  const x = channelsLast(volume);
-  const features = decode(x, encode(x, s, training), s);
-  return scope('out', () => outBlock(features, s.outChannels));
 }
