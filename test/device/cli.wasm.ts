@@ -10,7 +10,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Orientation, reorient } from '../../data/index.ts';
 import { readVolume, writeVolume } from '../../data/node.ts';
-import { type OpenOptions, readSafetensors, type Session, toFloat32, writeSafetensors } from '../../runtime/index.ts';
+import {
+  type OpenOptions,
+  open,
+  readSafetensors,
+  type Session,
+  toFloat32,
+  writeSafetensors,
+} from '../../runtime/index.ts';
 import type { SegmentationTasks } from '../../tasks/index.ts';
 
 const tool = fileURLToPath(new URL('../../bin/t3dc.mjs', import.meta.url));
@@ -166,6 +173,54 @@ test('segment: labels on the grid of a scan in another orientation, with Dice an
   assert.equal(labels.dims, from.dims);
   assert.equal([...labels.affine], [...from.affine]);
   assert.is((await readFile(picture)).subarray(1, 4).toString(), 'PNG');
+});
+
+test('segment: mirrors, probabilities and little memory; what cannot be is told before the work', async ({
+  dir,
+  artifact,
+}) => {
+  const scan = join(dir, 'turned.nii');
+  const probabilities = join(dir, 'probabilities');
+  // Weights as drawn: unlike those of a few steps, they give every class some voxels.
+  const weights = join(dir, 'drawn.safetensors');
+  const session = await open(artifact, { device: 'wasm', threads: 1, seed: 3 });
+  await writeFile(weights, await session.weights());
+  await session.close();
+  const segment = ['segment', artifact, '--weights', weights, '--in', scan, ...wasm];
+  const plain = join(dir, 'plain.nii.gz');
+  const whole = await t3dc([...segment, '--out', plain, '--probabilities', probabilities]);
+  assert.is(whole.code, 0, told(whole));
+  const labels = (await readVolume(plain)).data;
+  assert.ok(new Set(labels).size > 2, `classes ${[...new Set(labels)]}`);
+  const files = whole.json.probabilities as string[];
+  assert.equal(
+    files.map((f) => f.slice(probabilities.length + 1)),
+    ['00-background', '01-liver', '02-spleen', '03-kidneys', '04-lungs', '05-spine'].map((n) => `${n}.nii.gz`),
+  );
+  const classes = await Promise.all(files.map(async (f) => (await readVolume(f)).data));
+  labels.forEach((label, at) => {
+    const of = classes.map((c) => c[at]!);
+    assert.ok(of[label]! >= Math.max(...of) - 1 / 65535, `voxel ${at} is ${label}, probabilities ${of}`);
+  });
+  // One row of windows at a time: the same labels of more windows.
+  const little = join(dir, 'little.nii.gz');
+  const bounded = await t3dc([...segment, '--out', little, '--memory', '400KiB']);
+  assert.is(bounded.code, 0, told(bounded));
+  assert.ok((bounded.json.windows as number) > (whole.json.windows as number));
+  assert.ok((await readFile(little)).equals(await readFile(plain)));
+  const mirrored = join(dir, 'mirrored.nii.gz');
+  const cleaned = ['--largest-component-of', 'liver,spine'];
+  const flipped = await t3dc([...segment, '--out', mirrored, '--tta', 'flips', ...cleaned]);
+  assert.is(flipped.code, 0, told(flipped));
+  assert.not.equal([...(await readVolume(mirrored)).data], [...labels]);
+  for (const [words, code] of [
+    [['--out', join(dir, 'seg.png')], 'bad-value'],
+    [['--out', mirrored, '--largest-component-of', 'liver,heart'], 'bad-option'],
+    [['--out', mirrored, '--memory', '1KiB'], 'windows-memory'],
+  ] as const) {
+    const failed = await t3dc([...segment, ...words]);
+    assert.is((failed.json.error as { code: string }).code, code, told(failed));
+  }
 });
 
 test("the artifact's own index.js does the same: tasks on volumes, NIfTI in and out", async ({ dir, artifact }) => {

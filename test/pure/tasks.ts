@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { PHANTOM_LABELS } from '../../data/index.ts';
 import { type Manifest, T3dcError } from '../../runtime/index.ts';
 import { lateralityOf, segmentationContract } from '../../tasks/index.ts';
+import { mirrorsOf } from '../../tasks/segment.ts';
 import { caseOf } from '../../tasks/train-segmentation.ts';
 
 test('sides: pairs swap, single sides and unknown names forbid mirroring', () => {
@@ -14,6 +15,12 @@ test('sides: pairs swap, single sides and unknown names forbid mirroring', () =>
   assert.is(lateralityOf(['background', 'left atrium']), 'fixed');
   assert.is(lateralityOf(['background', 'class 1', 'class 2']), 'fixed');
   assert.is(lateralityOf(['background', 'bright spot', 'cleft']), 'free');
+});
+
+test('mirrors: pairs swap, and a side without its partner keeps right and left', () => {
+  assert.equal(mirrorsOf(PHANTOM_LABELS), { axes: [0, 1, 2], pairs: [[3, 4]] });
+  assert.equal(mirrorsOf(['background', 'liver']), { axes: [0, 1, 2], pairs: [] });
+  assert.equal(mirrorsOf(['background', 'left atrium']), { axes: [1, 2] });
 });
 
 test('every case comes once an epoch, in another order each time', () => {
