@@ -1,40 +1,30 @@
 // `t3dc train`: a run planned, executed and kept on disk.
 import { resolve } from 'node:path';
+import { diagonalAffine, pictureOf } from '../data/index.ts';
 import { readBytes } from '../data/node.ts';
-import { type Manifest, openArtifact, type Session, T3dcError } from '../runtime/index.ts';
-import { segmentationContract, trainSegmentation, type Validation, validateSegmentation } from '../tasks/index.ts';
+import { openArtifact, type Session } from '../runtime/index.ts';
+import {
+  segmentationContract,
+  trainSegmentation,
+  type ValidateOptions,
+  type Validation,
+  validateSegmentation,
+} from '../tasks/index.ts';
 import { type TrainingSet, trainingSet } from './cases.ts';
 import type { Context } from './command.ts';
-import { CliError, UsageError } from './errors.ts';
+import { CliError } from './errors.ts';
 import { labelIds } from './label-ids.ts';
+import { lastName } from './model-card.ts';
 import type { Output } from './output.ts';
-import { RunFolder, type RunPlan } from './run-folder.ts';
+import { type RunConfig, runConfig } from './run-config.ts';
+import { RunFolder } from './run-folder.ts';
+import type { ReportImage } from './run-report.ts';
 import { withSession } from './session.ts';
+import type { Scalars } from './tensorboard.ts';
+import { checkBest, planRun, type TrainPlan, type TrainValues } from './train-plan.ts';
+import { describeRun } from './train-report.ts';
+import { trainingLoop } from './training-loop.ts';
 import { columns, parseBytes, showTime } from './units.ts';
-
-/** The command's options, as parsed. */
-export interface TrainValues {
-  readonly data: string | undefined;
-  readonly labels: string | undefined;
-  readonly out: string;
-  readonly steps: number | undefined;
-  readonly lr: number | undefined;
-  readonly warmup: number | undefined;
-  readonly accumulate: number | undefined;
-  readonly seed: number | undefined;
-  readonly weights: string | undefined;
-  readonly resume: boolean;
-  readonly overwrite: boolean;
-  readonly crops: RunPlan['crops'] | undefined;
-  readonly augment: RunPlan['augment'] | undefined;
-  readonly 'val-every': number | undefined;
-  readonly 'val-data': string | undefined;
-  readonly 'hold-out': number | undefined;
-  readonly 'save-every': number;
-  readonly cache: string;
-  readonly device: 'auto' | 'webgpu' | 'wasm';
-  readonly threads: number | undefined;
-}
 
 export async function trainRun(artifact: string, entry: string, values: TrainValues, context: Context): Promise<void> {
   const { out } = context;
@@ -42,6 +32,7 @@ export async function trainRun(artifact: string, entry: string, values: TrainVal
   const { manifest } = await openArtifact(artifact);
   const contract = segmentationContract(manifest);
   const { plan, checkpoint } = planRun(artifact, entry, manifest, values);
+  checkBest(plan, contract);
   const labels = plan.labels === null ? null : labelIds(plan.labels, contract);
   const set = await trainingSet(plan.data, contract.classes, { ...plan, labels });
   if (plan.valEvery > 0 && set.validation.length === 0)
@@ -55,70 +46,16 @@ export async function trainRun(artifact: string, entry: string, values: TrainVal
     session.trainable(entry);
     if (checkpoint) await session.loadCheckpoint(await readBytes(checkpoint));
     else if (plan.weights) await loadInitial(session, plan.weights, out);
-    const folder = await RunFolder.open(values.out, plan, checkpoint ? session.step : null);
+    const data = {
+      training: { folder: plan.data, cases: set.train.length },
+      validation: { folder: plan.valData ?? plan.data, cases: set.validation.length },
+      labels: plan.labels,
+    };
+    const config = runConfig('train', entry, manifest, plan, data);
+    const folder = await RunFolder.open(values.out, config, checkpoint ? session.step : null);
     tellPlan(session, plan, set, out);
-    await trainInto(folder, session, plan, set, { saveEvery: values['save-every'], cacheBytes }, context);
+    await trainInto(folder, session, config, set, { saveEvery: values['save-every'], cacheBytes }, context);
   });
-}
-
-/** What is asked for, over what a resumed run asked for, over the artifact's own. */
-function planRun(
-  artifact: string,
-  entry: string,
-  manifest: Manifest,
-  v: TrainValues,
-): { plan: RunPlan; checkpoint: string | null } {
-  const old = RunFolder.planOf(v.out);
-  const checkpoint = RunFolder.checkpointOf(v.out);
-  if (v.resume && v.overwrite) throw new UsageError('bad-value', '--resume and --overwrite exclude each other');
-  if (v.resume && (!old || !checkpoint))
-    throw new CliError('no-run', 'there is no run to resume', {
-      found: old ? `${v.out} without a checkpoint` : v.out,
-      expected: 'a folder that t3dc train wrote',
-      hint: 'Check -o, or start the run without --resume.',
-    });
-  if (!v.resume && (old || checkpoint) && !v.overwrite)
-    throw new CliError('run-exists', 'there is a run in this folder', {
-      found: v.out,
-      expected: 'a new folder',
-      hint: 'Go on with it by --resume, start again by --overwrite, or choose another -o.',
-    });
-  const base = v.resume ? old : null;
-  if (base && base.graphHash !== manifest.graphHash)
-    throw new CliError('run-artifact', 'the run was started with another artifact', {
-      found: `graph ${manifest.graphHash.slice(0, 12)} of ${artifact}`,
-      expected: `graph ${base.graphHash.slice(0, 12)} of ${base.artifact}`,
-      hint: 'Resume with the artifact that it was started with, or start a new run with --weights.',
-    });
-  if (base && base.entry !== entry)
-    throw new CliError('run-artifact', 'the run trains another entry', { found: entry, expected: base.entry });
-  const data = v.data ?? base?.data;
-  if (data === undefined) throw new UsageError('missing-argument', 'train needs --data DIR');
-  const training = manifest.entries[entry]?.training;
-  const schedule = training?.schedule;
-  const steps = v.steps ?? base?.steps ?? (schedule?.total || 1000);
-  const ownWarmup = Math.min(schedule?.warmup ?? 0, Math.ceil(steps / 10));
-  const valEvery = v['val-every'] ?? base?.valEvery ?? 0;
-  const valData = v['val-data'] ?? base?.valData ?? null;
-  const plan: RunPlan = {
-    artifact: resolve(artifact),
-    graphHash: manifest.graphHash,
-    entry,
-    data: resolve(data),
-    labels: v.labels ?? base?.labels ?? null,
-    weights: v.weights ?? base?.weights ?? null,
-    steps,
-    lr: v.lr ?? base?.lr ?? training?.lr ?? 0,
-    warmup: v.warmup ?? base?.warmup ?? ownWarmup,
-    seed: v.seed ?? base?.seed ?? 0,
-    accumulate: v.accumulate ?? base?.accumulate ?? 1,
-    crops: v.crops ?? base?.crops ?? 'foreground',
-    augment: v.augment ?? base?.augment ?? 'on',
-    valEvery,
-    valData: valData && resolve(valData),
-    holdOut: v['hold-out'] ?? base?.holdOut ?? (valEvery > 0 && !valData ? 5 : 0),
-  };
-  return { plan, checkpoint: v.resume ? checkpoint : null };
 }
 
 /** Pre-trained weights: what they lack stays as drawn, and it is said. */
@@ -133,7 +70,7 @@ async function loadInitial(session: Session, path: string, out: Output): Promise
   if (report.unexpected.length > 0) out.note(`not used: ${list(report.unexpected)} (${report.unexpected.length})`);
 }
 
-function tellPlan(session: Session, plan: RunPlan, set: TrainingSet, out: Output): void {
+function tellPlan(session: Session, plan: TrainPlan, set: TrainingSet, out: Output): void {
   const kind = session.manifest.entries[plan.entry]?.training?.schedule.kind ?? 'constant';
   const from = session.step > 0 ? `from step ${session.step} ` : '';
   out.line(`${plan.entry} on ${session.device.description}, ${from}to step ${plan.steps}`);
@@ -151,74 +88,133 @@ function tellPlan(session: Session, plan: RunPlan, set: TrainingSet, out: Output
 async function trainInto(
   folder: RunFolder,
   session: Session,
-  plan: RunPlan,
+  config: RunConfig<TrainPlan>,
   set: TrainingSet,
   limits: { readonly saveEvery: number; readonly cacheBytes: number },
-  { out, signal }: Context,
+  context: Context,
 ): Promise<void> {
-  const first = session.step;
-  const started = performance.now();
-  const bar = out.progress('train', plan.steps, first);
-  const training = trainSegmentation(session, plan.entry, set.train, {
-    steps: plan.steps,
-    lr: plan.lr,
-    schedule: { total: plan.steps, warmup: plan.warmup },
-    seed: plan.seed,
-    accumulation: plan.accumulate,
-    crops: plan.crops === 'foreground' ? { kind: 'foreground', positive: 0.5 } : { kind: plan.crops },
-    augment: plan.augment === 'off' ? { flip: 0, rot90: 0, shiftChance: 0 } : {},
-    cacheBytes: limits.cacheBytes,
-    onNote: (note) => out.note(note),
-    signal,
-  });
+  const { out, signal } = context;
+  const { plan } = config;
   let validation: Validation | null = null;
-  let loss = Number.NaN;
-  try {
-    for await (const { step, loss: now, lr, ms } of training) {
-      loss = now;
-      folder.logStep({ step, loss, lr, ms: Math.round(ms) });
-      out.json({ event: 'step', step, loss, lr, ms });
-      bar.update(step, `loss ${loss.toFixed(4)}  lr ${Number(lr.toPrecision(3))}  ${showTime(ms)} a step`);
-      const last = step === plan.steps;
-      if (plan.valEvery > 0 && (step % plan.valEvery === 0 || last))
-        validation = await validate(folder, session, set, { out, signal });
-      if (step % limits.saveEvery === 0 && !last) await folder.save(session);
-    }
-  } catch (err) {
-    bar.end();
-    if (!signal.aborted) throw err;
-    if (session.step > 0) await folder.save(session);
-    out.note(`stopped at step ${session.step} of ${plan.steps}; --resume goes on from there`);
-    throw new T3dcError('aborted', 'the training was cancelled', { cause: err });
+  let picture: ReportImage | null = null;
+  const batch = session.manifest.entries[plan.entry]!.inputs[0]!.shape[0] ?? 1;
+  const classes = segmentationContract(session.manifest).classNames.slice(1);
+  const end = await trainingLoop(
+    folder,
+    session,
+    {
+      train: () =>
+        trainSegmentation(session, plan.entry, set.train, {
+          steps: plan.steps,
+          lr: plan.lr,
+          schedule: { total: plan.steps, warmup: plan.warmup },
+          seed: plan.seed,
+          accumulation: plan.accumulate,
+          crops: plan.crops === 'foreground' ? { kind: 'foreground', positive: 0.5 } : { kind: plan.crops },
+          augment: plan.augment === 'off' ? { flip: 0, rot90: 0, shiftChance: 0 } : {},
+          cacheBytes: limits.cacheBytes,
+          onNote: (note) => out.note(note),
+          signal,
+        }),
+      validate: async () => {
+        const drawn: ReportImage[] = [];
+        validation = await validate(session, set, context, (found) => {
+          if (drawn.length === 0) drawn.push(slicesOf(found, session, plan));
+        });
+        picture = drawn[0] ?? null;
+        if (picture) folder.picture(session.step, 'validation/slices', picture.png);
+        return scalarsOf(validation);
+      },
+      describe: (notes, best) =>
+        describeRun(
+          folder,
+          session,
+          {
+            config: config as unknown as RunConfig<Readonly<Record<string, unknown>>>,
+            steps: plan.steps,
+            samples: batch * plan.accumulate,
+            task: `Segments ${classes.length === 1 ? classes[0] : `${classes.slice(0, -1).join(', ')} and ${classes.at(-1)}`} in CT.`,
+            data: dataOf(plan, set),
+            cases: { training: set.train.length, validation: set.validation.length },
+            images: picture ? [picture] : [],
+            notes,
+          },
+          best,
+        ),
+    },
+    {
+      ...plan,
+      saveEvery: limits.saveEvery,
+      best: plan.best === null ? null : `validation/${plan.best}`,
+    },
+    context,
+  );
+  const each = end.done > 0 ? `, ${showTime(end.ms / end.done)} a step` : '';
+  out.line(`${end.step} steps done in ${showTime(end.ms)}${each}; loss ${end.loss.toFixed(4)}`);
+  if (end.best?.best) {
+    const { step, value } = end.best.best;
+    const why = end.stoppedEarly ? `; stopped early, ${end.best.without} validations in a row were no better` : '';
+    out.line(`best ${plan.best} ${value.toFixed(3)} at step ${step}${why}`);
   }
-  bar.end();
-  await folder.save(session);
-  const ms = performance.now() - started;
-  const each = session.step > first ? `, ${showTime(ms / (session.step - first))} a step` : '';
-  out.line(`${session.step} steps done in ${showTime(ms)}${each}; loss ${loss.toFixed(4)}`);
   if (validation) out.lines(tableOf(validation));
-  out.line(`${folder.dir}: weights.safetensors, checkpoint.safetensors, log.jsonl, loss.svg`);
-  out.json({ event: 'done', step: session.step, loss, ms, run: folder.dir, dice: validation && byName(validation) });
+  out.line(`${folder.dir}: ${folder.files.join(', ')}`);
+  out.json({
+    event: 'done',
+    step: end.step,
+    loss: end.loss,
+    ms: end.ms,
+    run: folder.dir,
+    dice: validation && byName(validation),
+    best: end.best?.best ?? null,
+    stoppedEarly: end.stoppedEarly,
+  });
 }
 
 async function validate(
-  folder: RunFolder,
   session: Session,
   set: TrainingSet,
   { out, signal }: Context,
+  onCase: ValidateOptions['onCase'],
 ): Promise<Validation> {
   const bar = out.progress('validate', set.validation.length);
   const found = await validateSegmentation(session, set.validation, {
     signal,
+    onCase,
     onProgress: (done, total) => bar.update(Math.floor((done / total) * set.validation.length)),
   });
   bar.end();
-  const record = { step: session.step, dice: byName(found), mean: known(found.mean) };
-  folder.logValidation(record);
-  out.json({ event: 'validation', ...record });
+  out.json({ event: 'validation', step: session.step, dice: byName(found), mean: known(found.mean) });
   out.line(`step ${session.step}: mean Dice ${found.mean.toFixed(3)} over ${set.validation.length} cases`);
   return found;
 }
+
+type FoundCase = Parameters<NonNullable<ValidateOptions['onCase']>>[0];
+
+/** Three planes of a case on its prepared grid: what was found, above what is true. */
+function slicesOf({ case: c, labels, dice }: FoundCase, session: Session, plan: TrainPlan): ReportImage {
+  const affine = diagonalAffine(c.spacing);
+  const volume = { data: c.image, dims: c.dims, affine };
+  const { classNames } = segmentationContract(session.manifest);
+  const rows = [
+    { title: `found at step ${session.step}`, labels: { data: labels, dims: c.dims, affine } },
+    { title: 'truth', labels: { data: c.label, dims: c.dims, affine } },
+  ];
+  const png = pictureOf(volume, rows, { window: [0, 1], classes: classNames, values: dice });
+  return { png, caption: `${c.name} of ${lastName(plan.valData ?? plan.data)}, held out, at step ${session.step}` };
+}
+
+const dataOf = (plan: TrainPlan, set: TrainingSet): string[] => [
+  `Trained on ${set.train.length} labelled CT volumes of \`${lastName(plan.data)}\`.`,
+  set.validation.length > 0
+    ? `Validated on ${set.validation.length} volumes of \`${lastName(plan.valData ?? plan.data)}\`${plan.valData ? '' : ', held out by name: nothing here knows whether two volumes are of one patient'}.`
+    : 'Nothing was held out to validate on.',
+  ...(plan.weights ? [`Started from the weights in \`${lastName(resolve(plan.weights))}\`.`] : []),
+];
+
+const scalarsOf = (v: Validation): Scalars => ({
+  'validation/dice': known(v.mean),
+  ...Object.fromEntries(Object.entries(byName(v)).map(([name, value]) => [`validation/dice/${name}`, value])),
+});
 
 const known = (v: number): number | null => (Number.isNaN(v) ? null : v);
 

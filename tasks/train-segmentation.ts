@@ -13,7 +13,7 @@ import {
   stream,
 } from '../data/index.ts';
 import { type Inputs, type Session, T3dcError, type TrainOptions, type TrainStep } from '../runtime/index.ts';
-import { CaseCache, type SegmentationCase } from './cases.ts';
+import { CaseCache, type PreparedCase, type SegmentationCase } from './cases.ts';
 import { lossEntry, type SegmentationContract, segmentationContract } from './contract.ts';
 import { lateralityOf } from './laterality.ts';
 import { pause } from './pause.ts';
@@ -150,6 +150,12 @@ export interface Validation {
 export interface ValidateOptions {
   readonly overlap?: number;
   readonly onProgress?: (done: number, total: number) => void;
+  /** Each case with what was found: labels on its prepared grid, and Dice per class, NaN where it is absent. */
+  readonly onCase?: (found: {
+    readonly case: PreparedCase;
+    readonly labels: Uint8Array | Uint16Array;
+    readonly dice: readonly number[];
+  }) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -169,7 +175,9 @@ export async function validateSegmentation(
       signal: options.signal,
       onProgress: (done, total) => options.onProgress?.(n * total + done, cases.length * total),
     });
-    all.push(dice(labels, c.label, contract.classes).dice);
+    const found = dice(labels, c.label, contract.classes).dice;
+    options.onCase?.({ case: c, labels, dice: found });
+    all.push(found);
   }
   const perClass = dicePerClass(all);
   const means = perClass.map((c) => c.mean);

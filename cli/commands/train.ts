@@ -7,8 +7,9 @@ export const train = command({
     'DIR holds NIfTI images and label maps: dataset.json (Medical Segmentation Decathlon), imagesTr + labelsTr, images + labels, ' +
       "or NAME.nii.gz beside NAME_label.nii.gz. Volumes are prepared by the artifact's contract; crops and augmentation follow " +
       'from the seed and the step alone.',
-    'RUN receives weights.safetensors, checkpoint.safetensors (--resume goes on exactly), log.jsonl, loss.svg and run.json. ' +
-      'Ctrl-C stops after the step and leaves a checkpoint to resume.',
+    'RUN receives weights.safetensors (weights.ema.safetensors and best.safetensors where there are such), checkpoint.safetensors ' +
+      '(--resume goes on exactly), metrics.jsonl, event files for TensorBoard, report.html, model-card.md and config.json. Ctrl-C ' +
+      'stops after the step and leaves a checkpoint to resume; a loss that is not a number stops the run and keeps the last one.',
   ],
   positionals: [
     { name: 'ARTIFACT', help: 'folder or .t3dc file that t3dc build wrote' },
@@ -49,6 +50,17 @@ export const train = command({
       min: 0,
       value: 'N',
       help: 'hold out every N-th case (default 5 with --val-every, else 0)',
+    },
+    best: {
+      kind: 'text',
+      value: 'METRIC',
+      help: 'validation metric that chooses best.safetensors: dice (default) or dice/CLASS',
+    },
+    patience: {
+      kind: 'integer',
+      min: 1,
+      value: 'N',
+      help: 'stop after N validations in a row without a better --best (default: never)',
     },
     'save-every': { kind: 'integer', min: 1, default: 100, value: 'N', help: 'steps between checkpoints' },
     cache: { kind: 'text', default: '2GiB', value: 'BYTES', help: 'prepared volumes kept in memory' },

@@ -1,5 +1,5 @@
 // A U-Net small enough to go through every command in seconds, with a data contract.
-import { adamW, diceCELoss, f32, i32, model } from '../../dsl/index.ts';
+import { adamW, diceCELoss, ema, f32, i32, model } from '../../dsl/index.ts';
 import { unet } from '../../examples/unet.ts';
 
 const SIZE = [32, 32, 32] as const;
@@ -7,10 +7,11 @@ const CLASSES = 6;
 
 export default model({
   name: 'cli-unet',
-  settings: { channels: [4, 8], batch: 1 },
+  settings: { channels: [4, 8], batch: 1, ema: 0 },
   build(s) {
     const settings = { ...s, inChannels: 1, classes: CLASSES, size: SIZE, lr: 1e-2, warmup: 1, steps: 10 };
     const [d, h, w] = SIZE;
+    const optimizer = adamW({ lr: settings.lr, weightDecay: 1e-5 });
     const volume = f32({ b: s.batch, c: 1, d, h, w });
     return {
       preprocess: {
@@ -32,7 +33,7 @@ export default model({
         segment: {
           inputs: { volume, label: i32({ b: s.batch, c: 1, d, h, w }) },
           loss: 'loss',
-          optimizer: adamW({ lr: settings.lr, weightDecay: 1e-5 }),
+          optimizer: s.ema > 0 ? ema(optimizer, s.ema) : optimizer,
           schedule: { kind: 'warmupCosine', warmup: settings.warmup, total: settings.steps },
           run: ({ volume: x, label: y }) => ({ loss: diceCELoss(unet(x!, settings), y!.squeeze('c')) }),
         },

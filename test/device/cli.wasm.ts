@@ -2,7 +2,7 @@
 // segment. A resumed run must end with the same bytes as one that was never stopped.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -61,7 +61,7 @@ const wasm = ['--device', 'wasm', '--threads', '1'];
 test.before(async (context) => {
   context.dir = await mkdtemp(join(tmpdir(), 't3dc-cli-'));
   context.artifact = join(context.dir, 'unet');
-  const built = await t3dc(['build', model, '-o', context.artifact]);
+  const built = await t3dc(['build', model, '--set', 'ema=0.9', '-o', context.artifact]);
   assert.is(built.code, 0, told(built));
   assert.is(built.json.model, 'cli-unet');
   const phantom = ['data', 'phantom', '--size', '40', '--spacing', '5', '--classes', 'organs', '--seed', '3'];
@@ -122,7 +122,19 @@ test('run: outputs and gradients by name; what does not fit is told', async ({ d
 
 test('train: interrupted and resumed, it ends with the bytes of a run that was not', async ({ dir, artifact }) => {
   const train = ['train', artifact, 'segment', ...wasm];
-  const fresh = [...train, '--data', join(dir, 'data'), '--steps', '40', '--seed', '5', '--accumulate', '2'];
+  const validated = ['--val-every', '10', '--hold-out', '3'];
+  const fresh = [
+    ...train,
+    '--data',
+    join(dir, 'data'),
+    ...validated,
+    '--steps',
+    '40',
+    '--seed',
+    '5',
+    '--accumulate',
+    '2',
+  ];
   const whole = await t3dc([...fresh, '-o', join(dir, 'whole')]);
   assert.is(whole.code, 0, told(whole));
   assert.is(whole.json.step, 40);
@@ -130,25 +142,131 @@ test('train: interrupted and resumed, it ends with the bytes of a run that was n
   let interrupted = false;
   const stopped = await t3dc([...fresh, '-o', part], (stdout, interrupt) => {
     // Once: a second Ctrl-C does not wait for the step.
-    if (!interrupted && stdout.includes('"event":"step","step":2,')) interrupt();
-    interrupted ||= stdout.includes('"event":"step","step":2,');
+    if (!interrupted && stdout.includes('"event":"step","step":12,')) interrupt();
+    interrupted ||= stdout.includes('"event":"step","step":12,');
   });
   assert.is(stopped.code, 130, told(stopped));
   const again = await t3dc([...fresh, '-o', part]);
   assert.is((again.json.error as { code: string }).code, 'run-exists');
   const resumed = await t3dc([...train, '-o', part, '--resume']);
   assert.is(resumed.code, 0, told(resumed));
-  for (const name of ['weights.safetensors', 'checkpoint.safetensors'])
+  const files = ['weights', 'weights.ema', 'best', 'checkpoint'].map((name) => `${name}.safetensors`);
+  for (const name of files)
     assert.ok((await readFile(join(part, name))).equals(await readFile(join(dir, 'whole', name))), `${name} differs`);
-  const steps = (text: string) =>
-    text
-      .trim()
-      .split('\n')
-      .map((l) => JSON.parse(l) as { step: number; loss: number })
-      .map(({ step, loss }) => [step, loss]);
-  const log = async (run: string) => steps(await readFile(join(dir, run, 'log.jsonl'), 'utf8'));
-  assert.equal(await log('part'), await log('whole'));
-  assert.match(await readFile(join(part, 'loss.svg'), 'utf8'), '</svg>');
+  assert.equal(await metricsOf(part), await metricsOf(join(dir, 'whole')));
+  const [first] = await metricsOf(part);
+  assert.equal(Object.keys(first!), ['step', 'train/loss', 'train/lr']);
+  const best = readSafetensors(await readFile(join(part, 'best.safetensors'))).metadata;
+  const scores = (await metricsOf(part)).flatMap((m) => m['validation/dice'] ?? []);
+  assert.is(scores.length, 4);
+  assert.is(best.metric, 'validation/dice');
+  assert.is(Number(best.value), Math.max(...scores));
+});
+
+/** What was logged, without the times. */
+async function metricsOf(run: string): Promise<Record<string, number | null>[]> {
+  const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+  return lines.map((l) => {
+    const { 'train/ms': _, ...rest } = JSON.parse(l) as Record<string, number | null>;
+    return rest;
+  });
+}
+
+test('the run folder tells all: configuration, report, model card, events', async ({ dir, artifact }) => {
+  const read = (name: string) => readFile(join(dir, 'whole', name), 'utf8');
+  const config = JSON.parse(await read('config.json')) as Record<string, Record<string, unknown>>;
+  assert.equal(config.plan!.best, 'dice');
+  assert.equal(config.training!.average, 'ema');
+  assert.equal(config.data!.validation, { folder: join(dir, 'data'), cases: 1 });
+  const manifest = JSON.parse(await readFile(join(artifact, 'manifest.json'), 'utf8')) as { graphHash: string };
+  assert.is(config.versions!.graphHash, manifest.graphHash);
+  const report = await read('report.html');
+  for (const part of [
+    'Training loss',
+    'Validation: Dice',
+    'data:image/png;base64,',
+    'mean Dice',
+    'allocated on the device',
+  ])
+    assert.match(report, part);
+  const card = await read('model-card.md');
+  for (const part of [
+    'not a medical device',
+    'independent implementation',
+    'Dice, liver',
+    'Trained on 2 labelled CT volumes of `data`',
+  ])
+    assert.match(card, part);
+  assert.not.match(card, dir);
+  const events = await readdir(join(dir, 'part'));
+  assert.equal(events.filter((name) => name.includes('tfevents')).sort(), [
+    'events.out.tfevents.000000.t3dc',
+    'events.out.tfevents.000001.t3dc',
+  ]);
+});
+
+test('train: a loss that is not a number stops the run, the last good checkpoint stays, and the run goes on from it', async ({
+  dir,
+  artifact,
+}) => {
+  const run = join(dir, 'diverged');
+  const train = ['train', artifact, 'segment', ...wasm, '-o', run];
+  const fresh = ['--data', join(dir, 'data'), '--warmup', '0', '--steps', '8', '--lr', '1e30'];
+  // The first step leaves weights of 1e30: finite, but no step can start from them. So its checkpoint is no good one either.
+  for (const every of ['100', '1']) {
+    const stopped = await t3dc([...train, ...fresh, '--save-every', every, '--overwrite']);
+    assert.is(stopped.code, 1, told(stopped));
+    const { code, hint } = stopped.json.error as { code: string; hint: string };
+    assert.is(code, 'non-finite-loss');
+    assert.match(hint, /The checkpoint of step 0 is kept.*--resume/);
+    assert.match(await readFile(join(run, 'report.html'), 'utf8'), 'The run broke off');
+  }
+  const resumed = await t3dc([...train, '--resume', '--lr', '1e-3']);
+  assert.is(resumed.code, 0, told(resumed));
+  assert.equal(
+    (await metricsOf(run)).map((m) => m.step),
+    [1, 2, 3, 4, 5, 6, 7, 8],
+  );
+  assert.equal(
+    (await readdir(run)).filter((name) => name.endsWith('.before')),
+    [],
+  );
+});
+
+test('train: ends after validations that bring nothing better; what cannot be validated is said', async ({
+  dir,
+  artifact,
+}) => {
+  const run = join(dir, 'early');
+  const train = ['train', artifact, 'segment', ...wasm, '-o', run];
+  const fresh = [
+    '--data',
+    join(dir, 'data'),
+    '--val-every',
+    '1',
+    '--hold-out',
+    '3',
+    '--steps',
+    '30',
+    '--patience',
+    '2',
+  ];
+  const ended = await t3dc([...train, ...fresh, '--best', 'dice/lungs']);
+  assert.is(ended.code, 0, told(ended));
+  assert.is(ended.json.stoppedEarly, true);
+  const scores = (await metricsOf(run)).flatMap((m) => m['validation/dice/lungs'] ?? []);
+  const best = scores.indexOf(Math.max(...scores));
+  assert.equal(ended.json.best, { step: best + 1, value: scores[best] });
+  assert.is(ended.json.step, best + 3);
+  assert.is(readSafetensors(await readFile(join(run, 'best.safetensors'))).metadata.step, String(best + 1));
+  const still = await t3dc([...train, '--resume']);
+  assert.is(still.json.step, best + 3, 'it has ended');
+  const on = await t3dc([...train, '--resume', '--patience', '20', '--steps', String(best + 4)]);
+  assert.is(on.json.step, best + 4);
+  const without = await t3dc([...train, '--data', join(dir, 'data'), '--patience', '2', '--overwrite']);
+  assert.is((without.json.error as { code: string }).code, 'missing-argument');
+  const wrong = await t3dc([...train, ...fresh, '--best', 'dice/heart', '--overwrite']);
+  assert.match((wrong.json.error as { expected: string }).expected, 'dice/lungs');
 });
 
 test('segment: labels on the grid of a scan in another orientation, with Dice and a picture', async ({
@@ -164,7 +282,7 @@ test('segment: labels on the grid of a scan in another orientation, with Dice an
   const out = join(dir, 'seg.nii.gz');
   const picture = join(dir, 'seg.png');
   const files = ['--in', turned, '--out', out, '--truth', turnedTruth, '--picture', picture];
-  const weights = ['--weights', join(dir, 'whole', 'checkpoint.safetensors')];
+  const weights = ['--weights', join(dir, 'whole', 'weights.ema.safetensors')];
   const found = await t3dc(['segment', artifact, ...weights, ...files, '--largest-component', ...wasm]);
   assert.is(found.code, 0, told(found));
   assert.ok((found.json.windows as number) > 1);

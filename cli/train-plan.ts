@@ -1,0 +1,137 @@
+// What `t3dc train` is asked to do: its options, over those of the run that it resumes, over the artifact's own.
+import { resolve } from 'node:path';
+import type { Manifest } from '../runtime/index.ts';
+import type { SegmentationContract } from '../tasks/index.ts';
+import { CliError, UsageError } from './errors.ts';
+import { RunFolder } from './run-folder.ts';
+
+/** All that decides what a run computes, beside the artifact and the data themselves. */
+export interface TrainPlan {
+  readonly artifact: string;
+  readonly graphHash: string;
+  readonly entry: string;
+  readonly data: string;
+  /** `--labels` as given; null where the maps' ids are the classes. */
+  readonly labels: string | null;
+  readonly weights: string | null;
+  readonly steps: number;
+  readonly lr: number;
+  readonly warmup: number;
+  readonly seed: number;
+  readonly accumulate: number;
+  readonly crops: 'foreground' | 'classes' | 'uniform';
+  readonly augment: 'on' | 'off';
+  /** Every how many steps the held-out cases are segmented; 0 never. */
+  readonly valEvery: number;
+  readonly valData: string | null;
+  /** Every how many cases one is held out; 0 none. */
+  readonly holdOut: number;
+  /** What best.safetensors is chosen by, `dice` or `dice/CLASS`; null where nothing is validated. */
+  readonly best: string | null;
+  /** Validations in a row without a better one after which the run ends; null: never. */
+  readonly patience: number | null;
+}
+
+/** The command's options, as parsed. */
+export interface TrainValues {
+  readonly data: string | undefined;
+  readonly labels: string | undefined;
+  readonly out: string;
+  readonly steps: number | undefined;
+  readonly lr: number | undefined;
+  readonly warmup: number | undefined;
+  readonly accumulate: number | undefined;
+  readonly seed: number | undefined;
+  readonly weights: string | undefined;
+  readonly resume: boolean;
+  readonly overwrite: boolean;
+  readonly crops: TrainPlan['crops'] | undefined;
+  readonly augment: TrainPlan['augment'] | undefined;
+  readonly 'val-every': number | undefined;
+  readonly 'val-data': string | undefined;
+  readonly 'hold-out': number | undefined;
+  readonly best: string | undefined;
+  readonly patience: number | undefined;
+  readonly 'save-every': number;
+  readonly cache: string;
+  readonly device: 'auto' | 'webgpu' | 'wasm';
+  readonly threads: number | undefined;
+}
+
+/** What is asked for, over what a resumed run asked for, over the artifact's own. */
+export function planRun(
+  artifact: string,
+  entry: string,
+  manifest: Manifest,
+  v: TrainValues,
+): { plan: TrainPlan; checkpoint: string | null } {
+  const old = RunFolder.planOf<TrainPlan>(v.out, 'train');
+  const checkpoint = RunFolder.checkpointOf(v.out);
+  if (v.resume && v.overwrite) throw new UsageError('bad-value', '--resume and --overwrite exclude each other');
+  if (v.resume && (!old || !checkpoint))
+    throw new CliError('no-run', 'there is no run to resume', {
+      found: old ? `${v.out} without a checkpoint` : v.out,
+      expected: 'a folder that t3dc train wrote',
+      hint: 'Check -o, or start the run without --resume.',
+    });
+  if (!v.resume && (old || checkpoint) && !v.overwrite)
+    throw new CliError('run-exists', 'there is a run in this folder', {
+      found: v.out,
+      expected: 'a new folder',
+      hint: 'Go on with it by --resume, start again by --overwrite, or choose another -o.',
+    });
+  const base = v.resume ? old : null;
+  if (base && base.graphHash !== manifest.graphHash)
+    throw new CliError('run-artifact', 'the run was started with another artifact', {
+      found: `graph ${manifest.graphHash.slice(0, 12)} of ${artifact}`,
+      expected: `graph ${base.graphHash.slice(0, 12)} of ${base.artifact}`,
+      hint: 'Resume with the artifact that it was started with, or start a new run with --weights.',
+    });
+  if (base && base.entry !== entry)
+    throw new CliError('run-artifact', 'the run trains another entry', { found: entry, expected: base.entry });
+  const data = v.data ?? base?.data;
+  if (data === undefined) throw new UsageError('missing-argument', 'train needs --data DIR');
+  const training = manifest.entries[entry]?.training;
+  const schedule = training?.schedule;
+  const steps = v.steps ?? base?.steps ?? (schedule?.total || 1000);
+  const ownWarmup = Math.min(schedule?.warmup ?? 0, Math.ceil(steps / 10));
+  const valEvery = v['val-every'] ?? base?.valEvery ?? 0;
+  const valData = v['val-data'] ?? base?.valData ?? null;
+  const plan: TrainPlan = {
+    artifact: resolve(artifact),
+    graphHash: manifest.graphHash,
+    entry,
+    data: resolve(data),
+    labels: v.labels ?? base?.labels ?? null,
+    weights: v.weights ?? base?.weights ?? null,
+    steps,
+    lr: v.lr ?? base?.lr ?? training?.lr ?? 0,
+    warmup: v.warmup ?? base?.warmup ?? ownWarmup,
+    seed: v.seed ?? base?.seed ?? 0,
+    accumulate: v.accumulate ?? base?.accumulate ?? 1,
+    crops: v.crops ?? base?.crops ?? 'foreground',
+    augment: v.augment ?? base?.augment ?? 'on',
+    valEvery,
+    valData: valData && resolve(valData),
+    holdOut: v['hold-out'] ?? base?.holdOut ?? (valEvery > 0 && !valData ? 5 : 0),
+    best: v.best ?? (valEvery > 0 ? (base?.best ?? 'dice') : null),
+    patience: v.patience ?? (valEvery > 0 ? (base?.patience ?? null) : null),
+  };
+  return { plan, checkpoint: v.resume ? checkpoint : null };
+}
+
+/** @throws UsageError where the best step cannot be found, or not by this metric */
+export function checkBest(plan: TrainPlan, contract: SegmentationContract): void {
+  const asked = plan.patience !== null ? '--patience' : plan.best !== null ? '--best' : null;
+  if (asked && plan.valEvery === 0)
+    throw new UsageError('missing-argument', `${asked} needs validation`, {
+      expected: '--val-every N',
+      hint: 'The best step is found by segmenting held-out cases every so many steps.',
+    });
+  const names = ['dice', ...contract.classNames.slice(1).map((c) => `dice/${c}`)];
+  if (plan.best !== null && !names.includes(plan.best))
+    throw new UsageError('bad-value', '--best is no metric of this artifact', {
+      found: plan.best,
+      expected: names.join(', '),
+    });
+}
