@@ -7,6 +7,7 @@ import { dataPhantom } from './commands/data-phantom.ts';
 import { dataTokenize } from './commands/data-tokenize.ts';
 import { dataVocabulary } from './commands/data-vocabulary.ts';
 import { doctor } from './commands/doctor.ts';
+import { evaluate } from './commands/eval.ts';
 import { inspect } from './commands/inspect.ts';
 import { run } from './commands/run.ts';
 import { segment } from './commands/segment.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   run,
   train,
   segment,
+  evaluate,
   inspect,
   bench,
   tune,

@@ -76,6 +76,12 @@ export async function datasetFrom(dir: string, options: DatasetOptions = {}): Pr
   };
 }
 
+/** Label names by id that DIR/dataset.json gives; undefined without one. @throws `dataset-json` */
+export async function datasetClasses(dir: string): Promise<readonly string[] | undefined> {
+  const entries = await list(resolve(dir));
+  return entries?.includes('dataset.json') ? classesOf((await readJson(join(dir, 'dataset.json'))).labels) : undefined;
+}
+
 /** Cases split by position after a sort by name: every `every`-th, from the last, is for validation. */
 export function splitCases(cases: readonly Case[], every: number): { train: Case[]; validation: Case[] } {
   const held = (n: number) => every > 0 && (n + 1) % every === 0;

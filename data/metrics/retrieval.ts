@@ -16,6 +16,8 @@ export interface RetrievalScore {
   readonly ranks: Float64Array;
   /** Per k: share of the queries with a right candidate among the first k. */
   readonly recall: readonly number[];
+  /** Per k: what candidates in random order would give. */
+  readonly chance: readonly number[];
   readonly medianRank: number;
   /** Queries that count, and those left out because no candidate is right for them. */
   readonly queries: number;
@@ -65,6 +67,7 @@ function scoreOf(
   similarity: (query: number, candidate: number) => number,
   ks: readonly number[],
 ): RetrievalScore {
+  const missed = ks.map(() => 0);
   const ranks = Float64Array.from({ length: queries }, (_, q) => {
     let best = Number.NEGATIVE_INFINITY;
     let answers = 0;
@@ -74,13 +77,25 @@ function scoreOf(
       best = Math.max(best, similarity(q, c));
     }
     if (answers === 0) return Number.NaN;
+    ks.forEach((k, n) => {
+      missed[n]! += chanceOfMissing(k, answers, candidates);
+    });
     let before = 0;
     for (let c = 0; c < candidates; c++)
       if (candidateGroups[c] !== queryGroups[q] && similarity(q, c) >= best) before++;
     return before + 1;
   });
   const withoutAnswer = ranks.filter(Number.isNaN).length;
-  return { ranks, ...rankScores(ranks, ks), queries: queries - withoutAnswer, withoutAnswer, candidates };
+  const answered = queries - withoutAnswer;
+  const chance = missed.map((m) => 1 - m / answered);
+  return { ranks, ...rankScores(ranks, ks), chance, queries: answered, withoutAnswer, candidates };
+}
+
+/** That the first k of a random order are all wrong. */
+function chanceOfMissing(k: number, answers: number, candidates: number): number {
+  let p = 1;
+  for (let i = 0; i < k; i++) p *= Math.max(0, candidates - answers - i) / Math.max(1, candidates - i);
+  return p;
 }
 
 function check(

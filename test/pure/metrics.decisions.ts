@@ -114,6 +114,8 @@ test('every candidate of the group is right, and does not stand in the way of an
   );
   assert.equal([...rows.ranks], [1, 1]);
   assert.equal([...columns.ranks], [2, 1, 1]);
+  // Of two right candidates among three one comes first with chance 2/3.
+  assert.ok(Math.abs(rows.chance[0]! - (2 / 3 + 1 / 3) / 2) < 1e-12 && rows.chance[1] === 1);
   const lonely = retrieval([[1, 2]], { rowGroups: ['x'], columnGroups: ['y', 'z'] });
   assert.ok(Number.isNaN(lonely.rows.ranks[0]) && Number.isNaN(lonely.rows.medianRank));
   assert.is(lonely.columns.withoutAnswer, 2);
@@ -125,6 +127,7 @@ test('equal similarities earn nothing, and chance is chance', () => {
   const random = stream(3);
   const noise = Array.from({ length: 400 }, () => Float64Array.from({ length: 400 }, () => random.uniform()));
   const { rows } = retrieval(noise);
+  assert.ok(Math.abs(rows.chance[0]! - 1 / 400) < 1e-12 && Math.abs(rows.chance[2]! - 10 / 400) < 1e-12);
   assert.ok(Math.abs(rows.medianRank - 200) < 25 && Math.abs(rows.recall[2]! - 0.025) < 0.02, `${rows.medianRank}`);
 });
 
