@@ -1,5 +1,6 @@
 """Regenerates every golden under test/golden/ (see README.md)."""
 
+import metrics
 import ops
 import optim_groups
 import sources
@@ -9,6 +10,7 @@ import training
 if __name__ == "__main__":
     sources.main()
     ops.main()
+    metrics.main()
     training.main()
     optim_groups.main()
     swinunetr.main()
