@@ -104,8 +104,9 @@ function lesionBody(s: LesionSummary, edges: readonly number[]): string {
           {
             kind: 'line',
             points: [
+              [FROC_RATES[0]!, s.froc.at[0]!],
               ...s.froc.curve
-                .filter((p) => p.falsePositives >= 0.125)
+                .filter((p) => p.falsePositives > FROC_RATES[0]!)
                 .map((p) => [p.falsePositives, p.sensitivity] as const),
               ...(end.falsePositives < 8 ? [[8, end.sensitivity] as const] : []),
             ],
