@@ -5,6 +5,7 @@ export { type Affine, diagonalAffine, spacingOf, type Vec3 } from './affine.ts';
 export { type Applied, AUGMENT, type AugmentOptions, augment, type Sample } from './augment.ts';
 export { blendWindows, segmentWindows } from './blend.ts';
 export { type ComponentOptions, connectedComponents, keepLargest } from './components.ts';
+export { type Corrupted, type CorruptionKind, type CorruptOptions, corruptTile } from './corrupt.ts';
 export { type CropChoice, chooseCrop, cropPair, LabelIndex } from './crops.ts';
 export { type DicomSegOptions, type DicomSeries, writeDicomSeg } from './dicom-seg.ts';
 export { DataError, isDataError } from './errors.ts';
