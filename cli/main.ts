@@ -4,9 +4,12 @@ import type { Command } from './command.ts';
 import { bench } from './commands/bench.ts';
 import { build } from './commands/build.ts';
 import { dataPhantom } from './commands/data-phantom.ts';
+import { dataReports } from './commands/data-reports.ts';
+import { dataSplit } from './commands/data-split.ts';
 import { dataTokenize } from './commands/data-tokenize.ts';
 import { dataVocabulary } from './commands/data-vocabulary.ts';
 import { doctor } from './commands/doctor.ts';
+import { experiment } from './commands/experiment.ts';
 import { evaluate } from './commands/eval.ts';
 import { inspect } from './commands/inspect.ts';
 import { run } from './commands/run.ts';
@@ -28,7 +31,10 @@ export const COMMANDS: readonly Command[] = [
   bench,
   tune,
   doctor,
+  experiment,
   dataPhantom,
+  dataReports,
+  dataSplit,
   dataVocabulary,
   dataTokenize,
 ];

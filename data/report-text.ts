@@ -41,7 +41,9 @@ export function sectionsOf(report: string): Section[] {
 
 /** Words that end with a full stop in the middle of a sentence. */
 const ABBREVIATIONS = new Set(
-  'dr prof approx ca cf vs e.g i.e fig incl resp st z.b bzw u.a ggf inkl vgl max min li re bds d.h o.g v.a'.split(' '),
+  'dr prof mr mrs ms approx ca cf vs e.g i.e fig incl resp st z.b bzw u.a ggf inkl vgl max min li re bds d.h o.g v.a'.split(
+    ' ',
+  ),
 );
 
 /** Sentences of a section: at full stops, question and exclamation marks, blank lines and the items of a list. Numbers such as 1.5 and
@@ -55,7 +57,7 @@ export function sentencesOf(text: string): string[] {
       .trim();
     const out: string[] = [];
     let from = 0;
-    for (const m of line.matchAll(/[.!?]+(?=\s+["'(]?[\p{Lu}\d])/gu)) {
+    for (const m of line.matchAll(/[.!?]+(?=\s+["'([]?[\p{Lu}\d])/gu)) {
       const end = m.index + m[0].length;
       const word = /[^\s(]*$/.exec(line.slice(from, m.index))![0].toLowerCase();
       if (m[0] === '.' && (ABBREVIATIONS.has(word) || /^\p{L}$/u.test(word))) continue;

@@ -52,6 +52,11 @@ test('sentences: not at numbers, abbreviations or initials; lists by their items
     'no fracture',
   ]);
   assert.equal(sentencesOf('Z.B. 3 Zysten. Kein Erguss.'), ['Z.B. 3 Zysten.', 'Kein Erguss.']);
+  assert.equal(sentencesOf('Seen by Mr. [NAME]. [NAME] is well since [DATE]. (Normal.)'), [
+    'Seen by Mr. [NAME].',
+    '[NAME] is well since [DATE].',
+    '(Normal.)',
+  ]);
   assert.equal(sentencesOf(' \n . '), []);
 });
 
