@@ -35,7 +35,7 @@ interface Case {
   readonly parameters: Values;
   readonly average: Values;
 }
-const golden = loadGolden<{ decay: number; clip: number; adamw: Case; sgd: Case }>('optim_groups');
+export const golden = loadGolden<{ decay: number; clip: number; adamw: Case; sgd: Case }>('optim_groups');
 const STEPS = golden.adamw.losses.length;
 
 const GROUPS: readonly ParameterGroup[] = [
@@ -58,7 +58,7 @@ function network(x: Tensor): Tensor {
 
 /** `other` trains a layer of its own, the rest the network, each in its way: one artifact, so that every entry's groups share the
  *  arenas with all the others'. */
-const mlp = model({
+export const mlp = model({
   name: 'mlp',
   settings: {},
   build: () => {
@@ -87,11 +87,11 @@ const mlp = model({
 });
 
 const batch = (t: number): Inputs => ({ x: uniform(23, `x${t}`, 48), y: uniform(23, `y${t}`, 24) });
-const batches = (from = 0, to = STEPS): Inputs[] => Array.from({ length: to - from }, (_, i) => batch(from + i));
+export const batches = (from = 0, to = STEPS): Inputs[] => Array.from({ length: to - from }, (_, i) => batch(from + i));
 const broken = (): Inputs => ({ ...batch(0), x: new Float32Array(48).fill(Number.POSITIVE_INFINITY) });
 
 /** The golden's starting parameters; `other` has no place there. */
-function start(s: Session): Uint8Array {
+export function start(s: Session): Uint8Array {
   const values = s.manifest.parameters.map((p) => ({
     name: p.name,
     shape: p.shape,
@@ -104,7 +104,7 @@ function start(s: Session): Uint8Array {
   }));
   return writeSafetensors(values);
 }
-const tensorsOf = (file: Uint8Array): Map<string, Float32Array> =>
+export const tensorsOf = (file: Uint8Array): Map<string, Float32Array> =>
   new Map(Array.from(readSafetensors(file).tensors, ([name, t]) => [name, toFloat32(t)]));
 
 function near(what: string, found: ReadonlyMap<string, Float32Array>, expected: Values): void {
