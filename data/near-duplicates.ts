@@ -24,7 +24,7 @@ export interface Duplicate {
 const SHINGLE = 3;
 /** Reports of fewer shingles are too short to tell a copy from a habit of speech. */
 export const LEAST_SHINGLES = 12;
-/** 48 bands of 3 rows: two reports of similarity 0.7 are compared with probability 1 − 10⁻⁹, of 0.5 with 0.998. */
+/** 48 bands of 3 rows: two reports of similarity 0.7 are compared with probability 1 − 2·10⁻⁹, of 0.5 with 0.998. */
 const BANDS = 48;
 const ROWS = 3;
 
