@@ -9,15 +9,17 @@ const conv = (name: string, x: Tensor, width: number, stride = 1, kernel = 3): T
 function residual(x: Tensor, width: number, stride: number): Tensor {
   const y = conv('conv2', leakyRelu(conv('conv1', x, width, stride)), width);
   const same = stride === 1 && x.size('c') === width;
-  return leakyRelu(y.add(same ? x : conv('conv3', x, width, stride, stride === 1 ? 1 : 3)));
+  return leakyRelu(y.add(same ? x : conv('conv3', x, width, stride, 1)));
 }
 
-/** volume [b d h w c] -> a map a level, each halved (rounded up) and of the given width. */
+/** volume [b d h w c] -> a map a level, each halved (rounded up) and of the given width: a convolution first, then residual ones. */
 export function unetEncoder(volume: Tensor, channels: readonly number[]): Tensor[] {
   const maps: Tensor[] = [];
   scope('encoder', () => {
     channels.forEach((width, i) => {
-      maps.push(scope(`${i}`, () => residual(maps[i - 1] ?? volume, width, 2)));
+      const below = maps[i - 1];
+      const level = (): Tensor => (below ? residual(below, width, 2) : leakyRelu(conv('conv1', volume, width, 2)));
+      maps.push(scope(`${i}`, level));
     });
   });
   return maps;

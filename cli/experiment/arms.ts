@@ -1,0 +1,207 @@
+// The arms: settings of the model that each trains, and its batches. A batch depends on the seed and the step alone.
+import { type RandomStream, stream } from '../../data/index.ts';
+import { corruptTile } from '../../data/corrupt.ts';
+import type { PretrainSettings } from '../../models/t3d/pretrain-settings.ts';
+import type { Inputs } from '../../runtime/index.ts';
+import type { Arm, Declaration } from './declaration.ts';
+import { STATIONS, type Study, TILE, TILE_VOXELS } from './studies.ts';
+
+/** Crops of a study that the arms without whole studies see in a step, so that all encode as many voxels. */
+const CROPS = STATIONS;
+/** Voxels by which the two views of a crop lie apart, at most. */
+const APART = 4;
+
+interface Shape {
+  readonly method: PretrainSettings['method'];
+  /** Rows of a batch: studies, or crops of them. */
+  readonly rows: number;
+  readonly tiles: number;
+  readonly restored: number;
+  readonly size: readonly [number, number, number];
+}
+
+export function shapeOf(arm: Exclude<Arm, 'scratch'>, d: Declaration): Shape {
+  const size = [TILE, TILE, TILE] as const;
+  const restored = d.restoration[arm] ? 1 : 0;
+  switch (arm) {
+    case 'restore':
+      return { method: arm, rows: d.batch, tiles: 1, restored: CROPS / 2, size };
+    case 'contrast':
+    case 'swinssl':
+      return { method: arm, rows: d.batch, tiles: 2, restored, size };
+    case 'clip':
+      return { method: arm, rows: d.batch, tiles: 1, restored: 0, size: [(STATIONS * TILE) / 2, TILE / 2, TILE / 2] };
+    case 'clipcrop':
+      return { method: arm, rows: d.batch * CROPS, tiles: 1, restored: 0, size };
+    default:
+      return { method: arm, rows: d.batch, tiles: STATIONS, restored, size };
+  }
+}
+
+/** Settings over the preset pico. */
+export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabulary: number): Record<string, unknown> {
+  const s = shapeOf(arm, d);
+  return {
+    batch: s.rows,
+    size: s.size,
+    textTokens: d.textTokens,
+    text: { vocabSize: vocabulary },
+    lr: d.lr,
+    weightDecay: d.weightDecay,
+    warmup: d.warmup,
+    steps: d.steps,
+    pretrain: {
+      method: s.method,
+      tiles: s.tiles,
+      restored: Math.max(1, s.restored),
+      sentences: d.sentences,
+      lambdaTir: d.restoration[arm] ?? 0,
+      restoreText: arm === 't3d' || arm === 't3d-shuffled',
+      agreement: 1,
+    },
+  };
+}
+
+/** The batch of a step. `report` of a study is its own, but for the control, where another's stands in its place. */
+export function batchOf(arm: Exclude<Arm, 'scratch'>, studies: readonly Study[], seed: number, step: number, d: Declaration): Inputs {
+  const s = shapeOf(arm, d);
+  const random = stream(seed, 77, step);
+  const chosen = choose(studies.length, d.batch, seed, step);
+  const rows = Array.from({ length: s.rows }, (_, r) => chosen[r % d.batch]!);
+  const inputs: Record<string, Float32Array | Int32Array> = {};
+  const size = s.size.reduce((a, b) => a * b, 1);
+  const p = settingsOf(arm, d, 1).pretrain as { restoreText: boolean };
+
+  if (s.method !== 'restore') {
+    const tiles = new Float32Array(s.rows * s.tiles * size);
+    const rotation = new Int32Array(s.rows * s.tiles);
+    rows.forEach((n, r) => {
+      const own = random.fork(r, 1);
+      const at = own.int((STATIONS - 1) * TILE + 1);
+      for (let k = 0; k < s.tiles; k++) {
+        const to = tiles.subarray((r * s.tiles + k) * size, (r * s.tiles + k + 1) * size);
+        if (s.method === 'clip') to.set(halved(studies[n]!.volume));
+        else if (s.method === 'contrast' || s.method === 'swinssl') {
+          to.set(crop(studies[n]!, at + own.int(2 * APART + 1) - APART));
+          if (s.method === 'swinssl') {
+            rotation[r * s.tiles + k] = own.int(4);
+            turn(to, rotation[r * s.tiles + k]!);
+          }
+        } else to.set(crop(studies[n]!, s.method === 'clipcrop' ? at : k * TILE));
+        jitter(to, own, d);
+      }
+    });
+    inputs.tiles = tiles;
+    if (s.method === 'swinssl') inputs.rotation = rotation;
+  }
+  if (s.restored > 0) Object.assign(inputs, restoration(rows, studies, s, random.fork(9, 9), d));
+
+  const isText = s.method !== 'restore' && s.method !== 'contrast' && s.method !== 'swinssl';
+  if (isText || (s.restored > 0 && p.restoreText)) {
+    const partner = arm === 't3d-shuffled' ? derangement(studies.length, seed) : null;
+    const reports = rows.map((n) => studies[partner ? partner[n]! : n]!);
+    inputs.input_ids = joined(reports.map((x) => x.ids));
+    inputs.attention_mask = joined(reports.map((x) => x.mask));
+    if (s.method === 't3d' || s.method === 't3d-shuffled') inputs.sentence_ids = joined(reports.map((x) => x.sentence));
+    if (isText)
+      inputs.pair_mask = Int32Array.from({ length: s.rows ** 2 }, (_, i) =>
+        rows[Math.floor(i / s.rows)] === rows[i % s.rows] ? 0 : 1,
+      );
+  }
+  return inputs;
+}
+
+function restoration(rows: readonly number[], studies: readonly Study[], s: Shape, random: RandomStream, d: Declaration) {
+  const n = s.rows * s.restored;
+  const clean = new Float32Array(n * TILE_VOXELS);
+  const corrupt = new Float32Array(n * TILE_VOXELS);
+  const mask = new Int32Array(n * TILE_VOXELS);
+  rows.forEach((row, r) => {
+    for (let k = 0; k < s.restored; k++) {
+      const own = random.fork(r, k);
+      const i = r * s.restored + k;
+      const tile = crop(studies[row]!, own.int((STATIONS - 1) * TILE + 1)).slice();
+      jitter(tile, own, d);
+      const made = corruptTile(tile, [TILE, TILE, TILE], own, { kind: 'cutout' });
+      clean.set(tile, i * TILE_VOXELS);
+      corrupt.set(made.corrupt, i * TILE_VOXELS);
+      mask.set(made.mask, i * TILE_VOXELS);
+    }
+  });
+  return { tiles_clean: clean, tiles_corrupt: corrupt, corrupt_mask: mask };
+}
+
+/** Studies of a step: all of them once an epoch, in an order of the epoch's own. */
+function choose(count: number, batch: number, seed: number, step: number): number[] {
+  const perEpoch = Math.floor(count / batch);
+  const order = shuffled(count, stream(seed, 33, Math.floor(step / perEpoch)));
+  const at = (step % perEpoch) * batch;
+  return order.slice(at, at + batch);
+}
+
+export function shuffled(count: number, random: RandomStream): number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = random.int(i + 1);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}
+
+/** Every study gets the report of another: the next one in a shuffled ring. */
+export function derangement(count: number, seed: number): number[] {
+  const ring = shuffled(count, stream(seed, 55));
+  const out = new Array<number>(count);
+  ring.forEach((n, i) => {
+    out[n] = ring[(i + 1) % count]!;
+  });
+  return out;
+}
+
+/** 28³ voxels from `at` along d. */
+function crop(study: Study, at: number): Float32Array {
+  const from = Math.min(Math.max(0, at), (STATIONS - 1) * TILE) * TILE * TILE;
+  return study.volume.subarray(from, from + TILE_VOXELS);
+}
+
+/** Means of 2 × 2 × 2 voxels. */
+function halved(volume: Float32Array): Float32Array {
+  const [d, h, w] = [(STATIONS * TILE) / 2, TILE / 2, TILE / 2];
+  const out = new Float32Array(d * h * w);
+  for (let i = 0, to = 0; i < d; i++)
+    for (let j = 0; j < h; j++)
+      for (let k = 0; k < w; k++, to++) {
+        let sum = 0;
+        for (let c = 0; c < 8; c++)
+          sum += volume[((2 * i + (c >> 2)) * TILE + 2 * j + ((c >> 1) & 1)) * TILE + 2 * k + (c & 1)]!;
+        out[to] = sum / 8;
+      }
+  return out;
+}
+
+/** Quarter turns in the plane h w. */
+function turn(tile: Float32Array, quarters: number): void {
+  const n = TILE;
+  for (let q = 0; q < quarters; q++) {
+    const old = tile.slice();
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < n; j++) for (let k = 0; k < n; k++) tile[(i * n + j) * n + k] = old[(i * n + k) * n + (n - 1 - j)]!;
+  }
+}
+
+/** Gain and shift: what neither labels nor reports forbid. */
+function jitter(tile: Float32Array, random: RandomStream, d: Declaration): void {
+  const gain = 1 + random.uniform(-d.gain, d.gain);
+  const shift = random.uniform(-d.shift, d.shift);
+  for (let i = 0; i < tile.length; i++) tile[i] = Math.min(1, Math.max(0, tile[i]! * gain + shift));
+}
+
+function joined(list: readonly Int32Array[]): Int32Array {
+  const out = new Int32Array(list.reduce((n, x) => n + x.length, 0));
+  let at = 0;
+  for (const x of list) {
+    out.set(x, at);
+    at += x.length;
+  }
+  return out;
+}

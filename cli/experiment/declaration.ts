@@ -1,0 +1,80 @@
+// What the experiment does, every constant of it: ../../docs/results.md declares it, config.json of a run repeats it.
+
+/** Ways to pre-train; `scratch` does not. `t3d-tcl` is `t3d` without restoration. */
+export const ARMS = [
+  'scratch',
+  'restore',
+  'contrast',
+  'swinssl',
+  'clip',
+  'clipcrop',
+  'fullclip',
+  't3d',
+  't3d-shuffled',
+] as const;
+export type Arm = (typeof ARMS)[number];
+
+export interface Declaration {
+  /** Of the phantom: its studies are the same for all arms and seeds. */
+  readonly phantom: number;
+  readonly studies: { readonly train: number; readonly masks: number; readonly development: number; readonly test: number };
+  /** Studies on which it is judged. */
+  readonly judged: 'development' | 'test';
+  readonly arms: readonly Arm[];
+  readonly seeds: readonly number[];
+
+  // ── pre-training
+  readonly steps: number;
+  readonly warmup: number;
+  readonly batch: number;
+  readonly lr: number;
+  readonly weightDecay: number;
+  readonly vocabulary: number;
+  readonly textTokens: number;
+  readonly sentences: number;
+  /** Weight of restoration, by arm; the arms that are not named have none. */
+  readonly restoration: Readonly<Partial<Record<Arm, number>>>;
+  /** Intensities: a gain and a shift, drawn anew for every tile. */
+  readonly gain: number;
+  readonly shift: number;
+
+  // ── linear probe of kind
+  readonly fractions: readonly number[];
+  /** Draws of the labelled studies at fractions below 1. */
+  readonly draws: number;
+  /** Inverse strength of the probe's penalty. */
+  readonly c: number;
+}
+
+export const FULL: Declaration = {
+  phantom: 2026,
+  studies: { train: 320, masks: 80, development: 64, test: 128 },
+  judged: 'test',
+  arms: ARMS,
+  seeds: [0, 1, 2, 3, 4, 5],
+  steps: 350,
+  warmup: 20,
+  batch: 16,
+  lr: 1e-3,
+  weightDecay: 1e-5,
+  vocabulary: 512,
+  textTokens: 160,
+  sentences: 12,
+  restoration: { restore: 1, contrast: 1, swinssl: 1 },
+  gain: 0.1,
+  shift: 0.05,
+  fractions: [0.05, 0.2, 1],
+  draws: 8,
+  c: 0.01,
+};
+
+/** The small copy that tests run: t3d against its control, encoder alone. */
+export const SMALL: Declaration = {
+  ...FULL,
+  judged: 'development',
+  arms: ['t3d', 't3d-shuffled'],
+  seeds: [0, 1, 2],
+  steps: 200,
+  fractions: [1],
+  draws: 1,
+};

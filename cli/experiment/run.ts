@@ -1,0 +1,111 @@
+// One arm with one seed: pre-trained, and every station of every study encoded.
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from '../../compiler/index.ts';
+import { writeFileAtomic } from '../../data/node.ts';
+import t3d from '../../models/t3d/index.ts';
+import { open, type Session } from '../../runtime/index.ts';
+import { batchOf, settingsOf } from './arms.ts';
+import type { Arm, Declaration } from './declaration.ts';
+import type { Features } from './probe.ts';
+import { STATIONS, type Studies, type Study, TILE_VOXELS } from './studies.ts';
+
+export interface StepLog {
+  readonly step: number;
+  readonly loss: number;
+  readonly tcl: number;
+  readonly tir: number;
+  readonly accuracy: number;
+}
+
+export interface RunOptions {
+  /** Of artifacts that runs share. */
+  readonly cache: string;
+  readonly device: 'wasm' | 'webgpu';
+  readonly threads: number;
+  readonly onStep?: (log: StepLog) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Tiles that the encoder takes at a time when features are read. */
+const ENCODED = 16;
+
+/** Weights after pre-training; null for `scratch`, whose weights are drawn. */
+export async function pretrainArm(arm: Arm, seed: number, studies: Studies, d: Declaration, o: RunOptions): Promise<Uint8Array | null> {
+  if (arm === 'scratch') return null;
+  const session = await opened(arm, ['pretrain'], settingsOf(arm, d, studies.vocabulary), seed, o);
+  try {
+    const batches = (function* () {
+      for (let step = 0; step < d.steps; step++) yield batchOf(arm, studies.train, seed, step, d);
+    })();
+    const outputs = ['tcl', 'tir', 'accuracy'];
+    for await (const s of session.train('pretrain', batches, { steps: d.steps, seed, outputs, signal: o.signal })) {
+      const value = (name: string): number => (s.outputs[name] as Float32Array)[0]!;
+      o.onStep?.({ step: s.step, loss: s.loss, tcl: value('tcl'), tir: value('tir'), accuracy: value('accuracy') });
+    }
+    return await session.weights();
+  } finally {
+    await session.close();
+  }
+}
+
+/** Of each station's tile: the mean of its tokens and their largest values. */
+export async function featuresOf(weights: Uint8Array | null, seed: number, studies: Studies, o: RunOptions): Promise<Features> {
+  const session = await opened('encoder', ['encodeImage'], { batch: ENCODED }, seed, o);
+  try {
+    if (weights) await session.loadWeights(weights, { strict: false });
+    const all = async (list: readonly Study[]) => encodeAll(session, list);
+    const train = await all(studies.train);
+    const judged = await all(studies.judged);
+    return { width: train.width, train: train.data, judged: judged.data };
+  } finally {
+    await session.close();
+  }
+}
+
+async function encodeAll(session: Session, list: readonly Study[]): Promise<{ width: number; data: Float32Array }> {
+  const tiles = list.length * STATIONS;
+  let data = new Float32Array(0);
+  let width = 0;
+  for (let from = 0; from < tiles; from += ENCODED) {
+    const volume = new Float32Array(ENCODED * TILE_VOXELS);
+    const count = Math.min(ENCODED, tiles - from);
+    for (let i = 0; i < count; i++) {
+      const [study, station] = [Math.floor((from + i) / STATIONS), (from + i) % STATIONS];
+      const at = station * TILE_VOXELS;
+      volume.set(list[study]!.volume.subarray(at, at + TILE_VOXELS), i * TILE_VOXELS);
+    }
+    const out = await session.entries.encodeImage!({ volume });
+    const tokens = out.tokens as Float32Array;
+    const c = (out.pooled as Float32Array).length / ENCODED;
+    const n = tokens.length / (ENCODED * c);
+    if (width === 0) {
+      width = 2 * c;
+      data = new Float32Array(tiles * width);
+    }
+    for (let i = 0; i < count; i++) {
+      const to = data.subarray((from + i) * width, (from + i + 1) * width);
+      to.fill(Number.NEGATIVE_INFINITY, c);
+      for (let t = 0; t < n; t++)
+        for (let j = 0; j < c; j++) {
+          const v = tokens[(i * n + t) * c + j]!;
+          to[j]! += v / n;
+          if (v > to[c + j]!) to[c + j] = v;
+        }
+    }
+  }
+  return { width, data };
+}
+
+/** An artifact of the preset pico, built once. */
+async function opened(name: string, entries: readonly string[], set: Record<string, unknown>, seed: number, o: RunOptions): Promise<Session> {
+  const path = join(o.cache, name);
+  if (!existsSync(join(path, 'manifest.json'))) {
+    mkdirSync(path, { recursive: true });
+    const built = await build(t3d, { preset: 'pico', entries, set, targets: [o.device === 'wasm' ? 'wasm' : 'webgpu', 'wasm'] });
+    for (const [file, bytes] of [...built.files].sort(([a], [b]) => (a === 'manifest.json' ? 1 : b === 'manifest.json' ? -1 : 0)))
+      await writeFileAtomic(join(path, file), bytes);
+  }
+  return open(path, { device: o.device, threads: o.threads, seed, onNotice: () => {} });
+}
+
