@@ -131,6 +131,11 @@ const COPIED = {
 
 export type CopiedKeyword = keyof typeof COPIED;
 
+/** Where they stand in a file of the series. */
+export const TAGS = Object.fromEntries(Object.entries(COPIED).map(([keyword, [tag]]) => [keyword, tag])) as Readonly<
+  Record<CopiedKeyword, number>
+>;
+
 function copied(attributes: DicomSeries['attributes']): Element[] {
   const out: Element[] = [];
   for (const [keyword, [tag, vr, type]] of Object.entries(COPIED)) {

@@ -11,8 +11,19 @@ export const segment = command({
   positionals: [{ name: 'ARTIFACT', help: 'folder or .t3dc file that t3dc build wrote' }],
   options: {
     weights: { kind: 'text', value: 'FILE', required: true, help: 'weights or a checkpoint (safetensors)' },
-    in: { kind: 'text', value: 'CT', required: true, help: 'the scan: .nii or .nii.gz, in HU' },
-    out: { kind: 'text', short: 'o', value: 'SEG', required: true, help: 'the label map: .nii or .nii.gz' },
+    in: { kind: 'text', value: 'CT', required: true, help: 'the scan in HU: .nii, .nii.gz or a folder of DICOM files' },
+    out: {
+      kind: 'text',
+      short: 'o',
+      value: 'SEG',
+      required: true,
+      help: 'the label map: .nii, .nii.gz or .dcm (DICOM-SEG)',
+    },
+    dicom: {
+      kind: 'text',
+      value: 'DIR',
+      help: 'for .dcm: the series that the scan was converted from (default: --in, a folder)',
+    },
     overlap: {
       kind: 'number',
       min: 0,
@@ -70,10 +81,11 @@ export const segment = command({
       't3dc segment dist/t3d --weights w.safetensors --in ct.nii.gz --out seg.nii.gz --tta flips --probabilities probabilities/',
       'slower and finer, with probabilities',
     ],
+    ['t3dc segment dist/t3d --weights w.safetensors --in series/ --out seg.dcm', 'from DICOM to DICOM'],
   ],
   async run({ ARTIFACT }, values, { out, signal }) {
     const data = await import('../../data/index.ts');
-    const { checkOutput, writeLabels } = await import('../label-file.ts');
+    const { checkOutput, labelWriter } = await import('../label-file.ts');
     const { ProbabilityFiles, readVolume, writeFileAtomic } = await import('../../data/node.ts');
     const { segment: segmentTask, segmentationContract } = await import('../../tasks/index.ts');
     const { loadWeightsFile, withSession } = await import('../session.ts');
@@ -88,6 +100,7 @@ export const segment = command({
       const { classes, classNames } = contract;
       const ids = values.labels === undefined ? null : labelIds(values.labels, contract);
       const truth = rawTruth && withClasses(rawTruth, ids);
+      const write = await labelWriter(image, { ...values, algorithm: session.manifest.model.name });
       await loadWeightsFile(session, values.weights, out);
       const started = performance.now();
       const { probabilities: folder, 'probability-type': type } = values;
@@ -114,7 +127,7 @@ export const segment = command({
           onProgress: progress('segment'),
           signal,
         });
-        await writeLabels(values.out, result);
+        await write(result);
         probabilities = await files?.finish({ onProgress: progress('probabilities'), signal });
       } finally {
         bar?.end();

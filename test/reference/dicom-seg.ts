@@ -1,11 +1,13 @@
 // Writes DIR/seg.dcm and DIR/labels.npy from DIR/series.json, for dicom_seg.py to check: npx tsx test/reference/dicom-seg.ts DIR
+import { deepStrictEqual } from 'node:assert';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DicomSeries, reorient, stream, writeDicomSeg } from '../../data/index.ts';
+import { readDicomSeries, seriesUnder } from '../../data/node.ts';
 
 const dir = process.argv[2]!;
-const series = JSON.parse(readFileSync(join(dir, 'series.json'), 'utf8')) as DicomSeries & { spacing: number[] };
-const { rows, columns, orientation: o, spacing, instances } = series;
+const told = JSON.parse(readFileSync(join(dir, 'series.json'), 'utf8')) as DicomSeries & { spacing: number[] };
+const { rows, columns, orientation: o, spacing, instances } = told;
 const frames = instances.length;
 const s = stream(11);
 const names = ['background', 'liver', 'right kidney', 'kidney_left', 'lungs', 'liver tumour', 'Wirbel Ä', 'spleen'];
@@ -28,7 +30,12 @@ const affine = [0, 1, 2].flatMap((x) => [
   sign[x]! * instances[0]!.position[x]!,
 ]);
 const volume = { data, dims: [columns, rows, frames] as const, affine: [...affine, 0, 0, 0, 1] };
+const series = seriesUnder(volume, await readDicomSeries(dir));
 const turned = reorient(volume, { axes: [2, 0, 1], flips: [true, false, true] });
+const { spacing: _, ...expected } = told;
+const byUid = (a: { sopInstanceUid: string }, b: { sopInstanceUid: string }) =>
+  a.sopInstanceUid < b.sopInstanceUid ? -1 : 1;
+deepStrictEqual(series, { ...expected, instances: [...instances].sort(byUid) });
 const options = { classNames: names, algorithm: 'reference test', version: '0' };
 const file = await writeDicomSeg(turned, series, options);
 const plain = await writeDicomSeg(volume, series, options);
