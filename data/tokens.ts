@@ -19,6 +19,8 @@ const PADDING = ['[PAD]', '<pad>'];
 export class TextTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly padId: number;
+  /** Ids are below this: the rows that an embedding of these tokens needs. */
+  readonly size: number;
 
   /** From the contents of tokenizer.json and, where there is one, tokenizer_config.json. @throws `tokenizer-json` */
   constructor(json: unknown, config: unknown = {}) {
@@ -40,6 +42,9 @@ export class TextTokenizer {
         fix: 'use the tokenizer of a BERT or RoBERTa',
       });
     this.padId = vocabulary.get(pad)!;
+    let size = 0;
+    for (const id of vocabulary.values()) size = Math.max(size, id + 1);
+    this.size = size;
   }
 
   /** Ids with the model's special tokens. */
