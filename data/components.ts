@@ -51,19 +51,22 @@ export function connectedComponents(labels: VoxelArray, dims: Dims, connectivity
   return { id, components };
 }
 
+type Offsets = Uint32Array | Float64Array;
+
 interface Runs {
   readonly count: number;
   /** First voxel of each run, and the one after its last. */
-  readonly start: Float64Array;
-  readonly end: Float64Array;
+  readonly start: Offsets;
+  readonly end: Offsets;
   /** A run of the same component that comes earlier, or the run itself. */
   readonly parent: Int32Array;
 }
 
 function joinedRuns(labels: VoxelArray, dims: Dims, connectivity: 6 | 26): Runs {
   const [d, h, w] = dims;
-  let start = new Float64Array(1024);
-  let end = new Float64Array(1024);
+  const offsets = (n: number): Offsets => (d * h * w < 2 ** 32 ? new Uint32Array(n) : new Float64Array(n));
+  let start = offsets(1024);
+  let end = offsets(1024);
   let parent = new Int32Array(1024);
   let count = 0;
   const first = new Int32Array(d * h + 1); // of each row
@@ -105,8 +108,8 @@ function joinedRuns(labels: VoxelArray, dims: Dims, connectivity: 6 | 26): Runs 
         while (at < stop && labels[at] === label) at++;
         if (label === 0) continue;
         if (count === parent.length) {
-          start = enlarged(start, new Float64Array(2 * count));
-          end = enlarged(end, new Float64Array(2 * count));
+          start = enlarged(start, offsets(2 * count));
+          end = enlarged(end, offsets(2 * count));
           parent = enlarged(parent, new Int32Array(2 * count));
         }
         start[count] = from;
@@ -137,7 +140,7 @@ function number({ count, start, end, parent }: Runs, labels: VoxelArray) {
   return { component, components };
 }
 
-function enlarged<T extends Float64Array | Int32Array>(old: T, larger: T): T {
+function enlarged<T extends Offsets | Int32Array>(old: T, larger: T): T {
   larger.set(old);
   return larger;
 }
