@@ -15,7 +15,7 @@ export const MAX_BUFFERS = 8;
 const SHARED_BUFFERS = 5;
 const SHARED_COST = 16;
 const HEAVY = new Set(['exp', 'log', 'tanh', 'erf', 'pow']);
-const ANCHORS = new Set(['contract', 'reduce', 'attention', 'attentionGrad', 'gatherAdjoint', 'tiles']);
+const ANCHORS = new Set(['contract', 'reduce', 'attention', 'attentionGrad', 'tiles']);
 const LEAVES = new Set(['input', 'parameter', 'arena', 'slot']);
 
 export interface Fusion {

@@ -1,11 +1,11 @@
 // Lowering: the fused graph becomes kernels, in the order of the graph.
 import { sourceLine } from '../dsl/errors.ts';
 import { type Node, typeOf, type Value } from '../dsl/graph.ts';
-import { div, type Int, key, linear, rem, unlinear, variable } from '../dsl/int.ts';
+import { type Int, key, linear, unlinear, variable } from '../dsl/int.ts';
 import type { AttentionAttrs } from '../dsl/ops/attention.ts';
 import { operands as attentionOperands } from '../dsl/ops/attention.ts';
 import { type DType, numel, type TensorType } from '../dsl/types.ts';
-import { type Expr, zero } from '../kernels/expr.ts';
+import type { Expr } from '../kernels/expr.ts';
 import type { AttentionShape, LoopVar, Store } from '../kernels/ir.ts';
 import { contractKernel } from './contract.ts';
 import { type Fusion, isLeaf } from './fuse.ts';
@@ -166,9 +166,6 @@ export class Lowering {
         break;
       case 'attentionGrad':
         this.attentionGrad(n);
-        break;
-      case 'gatherAdjoint':
-        this.gatherAdjoint(n);
         break;
       case 'tiles':
         this.tiles(n);
@@ -346,48 +343,6 @@ export class Lowering {
       gq: gq > 0 ? at(gq, [g, i]) : null,
       gk: gk > 0 ? at(gk, [g, j]) : null,
     };
-  }
-
-  /** out[r, c] = sum over i of (index[i] == r ? dy[i, c] : 0), in the order of i. */
-  private gatherAdjoint(n: Node): void {
-    const inl = new Inliner(this.storage);
-    const [index, dy] = n.inputs as [Value, Value];
-    const ti = typeOf(index).axes;
-    const out = n.types[0]!;
-    const count = ti.reduce((p, a) => p * a.size, 1);
-    const i = variable('n', count);
-    const ic = ti.map((_, d) => {
-      const stride = ti.slice(d + 1).reduce((p, a) => p * a.size, 1);
-      return d === 0 ? div(i, stride) : rem(div(i, stride), ti[d]!.size);
-    });
-    const r = variable('r', out.axes[0]!.size);
-    const rest = out.axes.slice(1).map((a, d) => variable(`c${d}`, a.size));
-    const hit: Expr = {
-      k: 'bin',
-      op: 'eq',
-      a: inl.at(index, ic),
-      b: { k: 'index', i: r, dtype: 'i32' },
-      dtype: 'bool',
-    };
-    const value: Expr = { k: 'select', c: hit, a: inl.at(dy, [...ic, ...rest]), b: zero('f32'), dtype: 'f32' };
-    const keep = [
-      { name: 'r', size: out.axes[0]!.size },
-      ...out.axes.slice(1).map((a, d) => ({ name: `c${d}`, size: a.size })),
-    ].filter((v) => v.size > 1);
-    const target = this.place({ node: n, out: 0 });
-    const buf = inl.buf(target.id, { type: out, label: target.label }, 'write');
-    this.push({
-      ...this.base(n),
-      kind: 'reduce',
-      op: 'sum',
-      keep,
-      red: [{ name: 'n', size: count }].filter((v) => v.size > 1),
-      value,
-      stores: [{ buf, value: { k: 'acc', dtype: 'f32' } }],
-      bufs: inl.bufs,
-      flops: count * numel(out),
-    });
-    this.written.add(target.id);
   }
 
   private tiles(n: Node): void {

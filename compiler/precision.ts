@@ -14,7 +14,6 @@ export const halfStorage: Precision = (v, fusion) => {
   const anchor = anchorOf(v.node, fusion);
   switch (anchor.op) {
     case 'reduce':
-    case 'gatherAdjoint':
     case 'tiles': // rows, or sums of many
       return 'f32';
     case 'attention':

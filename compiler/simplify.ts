@@ -3,11 +3,11 @@
 import { attributed, make, type Node, opOf, transform, typeOf, type Value } from '../dsl/graph.ts';
 import { key, linear, variable } from '../dsl/int.ts';
 import { concat } from '../dsl/ops/concat.ts';
-import type { ContractAttrs } from '../dsl/ops/contract.ts';
-import { scalarValue } from '../dsl/ops/leaf.ts';
+import { type ContractAttrs, contract, plain } from '../dsl/ops/contract.ts';
+import { iota, scalarValue } from '../dsl/ops/leaf.ts';
 import { BINARY, castTo, isComparison, type MapAttrs, map, UNARY } from '../dsl/ops/map.ts';
 import { expandAs, type ViewStep, view, viewCoords } from '../dsl/ops/view.ts';
-import type { BinaryOp, TensorType, UnaryOp } from '../dsl/types.ts';
+import type { Axis, BinaryOp, TensorType, UnaryOp } from '../dsl/types.ts';
 
 /** Rewrites until nothing changes (at most a few rounds). */
 export function simplify(roots: readonly Value[]): Value[] {
@@ -54,9 +54,35 @@ function rule(n: Node): Value[] | null {
       return concatRule(n);
     case 'contract':
       return productRule(n);
+    case 'gatherAdjoint':
+      return [oneHotProduct(n)];
     default:
       return null;
   }
+}
+
+/** Rows summed by index are a product with the index as one-hot rows: a matmul, which is what kernels are fastest at. */
+function oneHotProduct(n: Node): Value {
+  const [index, dy] = n.inputs as [Value, Value];
+  const at = typeOf(index).axes;
+  const [rows, ...rest] = n.types[0]!.axes as [Axis, ...Axis[]];
+  const hot = make(view, [index], { s: 'expand', axis: at.length, to: { name: 'row', size: rows.size } });
+  const all = make(iota, [], { axis: { name: 'row', size: rows.size } });
+  const numbers = typeOf(index).dtype === 'i32' ? all : make(map, [all], { fn: 'cast', dtype: typeOf(index).dtype });
+  const equal = make(map, [hot, expandAs(numbers, typeOf(hot))], { fn: 'eq' });
+  const places = at.map((_, i) => `i${i}`);
+  const others = rest.map((_, i) => `r${i}`);
+  const product = make(contract, [make(map, [equal], { fn: 'cast', dtype: 'f32' }), dy], {
+    vars: [
+      ...at.map((a, i) => ({ name: places[i]!, size: a.size })),
+      { name: 'row', size: rows.size },
+      ...rest.map((a, i) => ({ name: others[i]!, size: a.size })),
+    ],
+    out: ['row', ...others],
+    a: [...places, 'row'].map(plain),
+    b: [...places, ...others].map(plain),
+  });
+  return make(view, [product], { s: 'rename', names: [rows.name, ...rest.map((a) => a.name)] });
 }
 
 /** A contract that sums over nothing is a product of two expanded tensors. */

@@ -1,6 +1,7 @@
 // The arms: settings of the model that each trains, and its batches. A batch depends on the seed and the step alone.
-import { type RandomStream, stream } from '../../data/index.ts';
+
 import { corruptTile } from '../../data/corrupt.ts';
+import { type RandomStream, stream } from '../../data/index.ts';
 import type { PretrainSettings } from '../../models/t3d/pretrain-settings.ts';
 import type { Inputs } from '../../runtime/index.ts';
 import type { Arm, Declaration } from './declaration.ts';
@@ -63,7 +64,13 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
 }
 
 /** The batch of a step. `report` of a study is its own, but for the control, where another's stands in its place. */
-export function batchOf(arm: Exclude<Arm, 'scratch'>, studies: readonly Study[], seed: number, step: number, d: Declaration): Inputs {
+export function batchOf(
+  arm: Exclude<Arm, 'scratch'>,
+  studies: readonly Study[],
+  seed: number,
+  step: number,
+  d: Declaration,
+): Inputs {
   const s = shapeOf(arm, d);
   const random = stream(seed, 77, step);
   const chosen = choose(studies.length, d.batch, seed, step);
@@ -77,18 +84,20 @@ export function batchOf(arm: Exclude<Arm, 'scratch'>, studies: readonly Study[],
     const rotation = new Int32Array(s.rows * s.tiles);
     rows.forEach((n, r) => {
       const own = random.fork(r, 1);
+      const study = augmented(studies[n]!.volume, own, d);
       const at = own.int((STATIONS - 1) * TILE + 1);
       for (let k = 0; k < s.tiles; k++) {
         const to = tiles.subarray((r * s.tiles + k) * size, (r * s.tiles + k + 1) * size);
-        if (s.method === 'clip') to.set(halved(studies[n]!.volume));
+        if (s.method === 'clip') to.set(halved(study));
         else if (s.method === 'contrast' || s.method === 'swinssl') {
-          to.set(crop(studies[n]!, at + own.int(2 * APART + 1) - APART));
+          // Each view of a study with changes of its own.
+          const view = k === 0 ? study : augmented(studies[n]!.volume, own, d);
+          to.set(crop(view, at + own.int(2 * APART + 1) - APART));
           if (s.method === 'swinssl') {
             rotation[r * s.tiles + k] = own.int(4);
             turn(to, rotation[r * s.tiles + k]!);
           }
-        } else to.set(crop(studies[n]!, s.method === 'clipcrop' ? at : k * TILE));
-        jitter(to, own, d);
+        } else to.set(crop(study, s.method === 'clipcrop' ? at : k * TILE));
       }
     });
     inputs.tiles = tiles;
@@ -111,7 +120,13 @@ export function batchOf(arm: Exclude<Arm, 'scratch'>, studies: readonly Study[],
   return inputs;
 }
 
-function restoration(rows: readonly number[], studies: readonly Study[], s: Shape, random: RandomStream, d: Declaration) {
+function restoration(
+  rows: readonly number[],
+  studies: readonly Study[],
+  s: Shape,
+  random: RandomStream,
+  d: Declaration,
+) {
   const n = s.rows * s.restored;
   const clean = new Float32Array(n * TILE_VOXELS);
   const corrupt = new Float32Array(n * TILE_VOXELS);
@@ -120,8 +135,7 @@ function restoration(rows: readonly number[], studies: readonly Study[], s: Shap
     for (let k = 0; k < s.restored; k++) {
       const own = random.fork(r, k);
       const i = r * s.restored + k;
-      const tile = crop(studies[row]!, own.int((STATIONS - 1) * TILE + 1)).slice();
-      jitter(tile, own, d);
+      const tile = crop(augmented(studies[row]!.volume, own, d), own.int((STATIONS - 1) * TILE + 1));
       const made = corruptTile(tile, [TILE, TILE, TILE], own, { kind: 'cutout' });
       clean.set(tile, i * TILE_VOXELS);
       corrupt.set(made.corrupt, i * TILE_VOXELS);
@@ -159,9 +173,9 @@ export function derangement(count: number, seed: number): number[] {
 }
 
 /** 28³ voxels from `at` along d. */
-function crop(study: Study, at: number): Float32Array {
+function crop(volume: Float32Array, at: number): Float32Array {
   const from = Math.min(Math.max(0, at), (STATIONS - 1) * TILE) * TILE * TILE;
-  return study.volume.subarray(from, from + TILE_VOXELS);
+  return volume.subarray(from, from + TILE_VOXELS);
 }
 
 /** Means of 2 × 2 × 2 voxels. */
@@ -185,16 +199,47 @@ function turn(tile: Float32Array, quarters: number): void {
   for (let q = 0; q < quarters; q++) {
     const old = tile.slice();
     for (let i = 0; i < n; i++)
-      for (let j = 0; j < n; j++) for (let k = 0; k < n; k++) tile[(i * n + j) * n + k] = old[(i * n + k) * n + (n - 1 - j)]!;
+      for (let j = 0; j < n; j++)
+        for (let k = 0; k < n; k++) tile[(i * n + j) * n + k] = old[(i * n + k) * n + (n - 1 - j)]!;
   }
 }
 
-/** Gain and shift: what neither labels nor reports forbid. */
-function jitter(tile: Float32Array, random: RandomStream, d: Declaration): void {
-  const gain = 1 + random.uniform(-d.gain, d.gain);
-  const shift = random.uniform(-d.shift, d.shift);
-  for (let i = 0; i < tile.length; i++) tile[i] = Math.min(1, Math.max(0, tile[i]! * gain + shift));
+/** A study as it might have been: turned over along w (which no report names), moved by a few voxels, and in its intensities. Sides
+ *  stay, since reports name them. */
+function augmented(volume: Float32Array, random: RandomStream, a: Declaration): Float32Array {
+  const [d, h, w] = [STATIONS * TILE, TILE, TILE];
+  const flip = random.chance(0.5);
+  const [md, mh, mw] = [0, 1, 2].map(() => random.int(2 * a.move + 1) - a.move) as [number, number, number];
+  const gain = 1 + random.uniform(-a.gain, a.gain);
+  const shift = a.shift * random.normal();
+  const noise = random.uniform(0, a.noise);
+  const normals = NORMALS();
+  let at = random.int(normals.length);
+  const out = new Float32Array(volume.length);
+  const inside = (i: number, n: number): number => ((i % n) + n) % n;
+  for (let i = 0, to = 0; i < d; i++)
+    for (let j = 0; j < h; j++) {
+      const from = (inside(i - md, d) * h + inside(j - mh, h)) * w;
+      for (let k = 0; k < w; k++, to++) {
+        const v = volume[from + inside((flip ? w - 1 - k : k) - mw, w)]!;
+        if (++at >= normals.length) at = 0;
+        out[to] = (v - MIDDLE) * gain + MIDDLE + shift + noise * normals[at]!;
+      }
+    }
+  return out;
 }
+
+/** About this a gain turns. */
+const MIDDLE = 0.4;
+/** Normal numbers, drawn once: a study's noise is a stretch of them. */
+let pool: Float32Array | null = null;
+const NORMALS = (): Float32Array => {
+  if (!pool) {
+    const random = stream(0, 99);
+    pool = Float32Array.from({ length: 1 << 18 }, () => random.normal());
+  }
+  return pool;
+};
 
 function joined(list: readonly Int32Array[]): Int32Array {
   const out = new Int32Array(list.reduce((n, x) => n + x.length, 0));

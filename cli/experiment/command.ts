@@ -27,7 +27,10 @@ const DEVELOPMENT = 7;
 export async function runExperiment(v: Values, context: Context): Promise<void> {
   const old = v.resume || v.only !== undefined ? begun(v.out) : null;
   if (v.only !== undefined && !old)
-    throw new CliError('no-run', 'no experiment was begun in this folder', { found: v.out, hint: 'Run it without --only.' });
+    throw new CliError('no-run', 'no experiment was begun in this folder', {
+      found: v.out,
+      hint: 'Run it without --only.',
+    });
   const o: ExperimentOptions = {
     dir: v.out,
     declaration: old?.declaration ?? declared(v),
@@ -77,7 +80,8 @@ function fields(text: string | undefined, base: Declaration): Partial<Declaratio
     throw new UsageError('bad-value', `--set: ${text} is no JSON`);
   }
   for (const key of Object.keys(given as object))
-    if (!(key in base)) throw new UsageError('bad-value', `--set: no field '${key}'; there are ${Object.keys(base).join(', ')}`);
+    if (!(key in base))
+      throw new UsageError('bad-value', `--set: no field '${key}'; there are ${Object.keys(base).join(', ')}`);
   return given as Partial<Declaration>;
 }
 

@@ -17,7 +17,12 @@ export type Arm = (typeof ARMS)[number];
 export interface Declaration {
   /** Of the phantom: its studies are the same for all arms and seeds. */
   readonly phantom: number;
-  readonly studies: { readonly train: number; readonly masks: number; readonly development: number; readonly test: number };
+  readonly studies: {
+    readonly train: number;
+    readonly masks: number;
+    readonly development: number;
+    readonly test: number;
+  };
   /** Studies on which it is judged. */
   readonly judged: 'development' | 'test';
   readonly arms: readonly Arm[];
@@ -34,9 +39,12 @@ export interface Declaration {
   readonly sentences: number;
   /** Weight of restoration, by arm; the arms that are not named have none. */
   readonly restoration: Readonly<Partial<Record<Arm, number>>>;
-  /** Intensities: a gain and a shift, drawn anew for every tile. */
+  /** Augmentation of a study: a gain of 1 ± gain, a shift of standard deviation `shift`, noise of a standard deviation up to `noise`,
+   *  moved by up to `move` voxels along each axis, and turned over along the axis that no report names. */
   readonly gain: number;
   readonly shift: number;
+  readonly noise: number;
+  readonly move: number;
 
   // ── linear probe of kind
   readonly fractions: readonly number[];
@@ -61,8 +69,10 @@ export const FULL: Declaration = {
   textTokens: 160,
   sentences: 12,
   restoration: { restore: 1, contrast: 1, swinssl: 1 },
-  gain: 0.1,
+  gain: 0.15,
   shift: 0.05,
+  noise: 0.04,
+  move: 3,
   fractions: [0.05, 0.2, 1],
   draws: 8,
   c: 0.01,

@@ -32,7 +32,8 @@ interface Done {
 }
 
 const folderOf = (dir: string, arm: Arm, seed: number): string => join(dir, 'runs', `${arm}-${seed}`);
-const isDone = (dir: string, arm: Arm, seed: number): boolean => existsSync(join(folderOf(dir, arm, seed), 'done.json'));
+const isDone = (dir: string, arm: Arm, seed: number): boolean =>
+  existsSync(join(folderOf(dir, arm, seed), 'done.json'));
 
 /** The arm and seed of `ARM:SEED`. */
 export function runOf(text: string, d: Declaration): { arm: Arm; seed: number } {
@@ -53,7 +54,9 @@ export async function experiment(o: ExperimentOptions, { out, signal }: Context)
   const all = d.seeds.flatMap((seed) => d.arms.map((arm) => ({ arm, seed })));
   const left = all.filter(({ arm, seed }) => !isDone(dir, arm, seed));
   const started = performance.now();
-  out.line(`${all.length} runs of ${d.steps} steps, ${all.length - left.length} done already; ${o.jobs} beside each other`);
+  out.line(
+    `${all.length} runs of ${d.steps} steps, ${all.length - left.length} done already; ${o.jobs} beside each other`,
+  );
   out.json({ event: 'start', runs: all.length, done: all.length - left.length, dir });
   const bar = out.progress('runs', all.length, all.length - left.length);
   let done = all.length - left.length;
@@ -92,8 +95,14 @@ export async function judge({ dir, declaration: d }: ExperimentOptions): Promise
       runs.push({ arm, seed, probes: probe(f, studies, seed, d), seconds, accuracy });
     }
   const results = resultsOf(runs, studies.judged, d);
-  const small = runs.map(({ probes, ...r }) => ({ ...r, probes: probes.map(({ fraction, auroc }) => ({ fraction, auroc })) }));
-  await writeFileAtomic(join(dir, 'results.json'), `${JSON.stringify({ declaration: d, results, runs: small }, null, 1)}\n`);
+  const small = runs.map(({ probes, ...r }) => ({
+    ...r,
+    probes: probes.map(({ fraction, auroc }) => ({ fraction, auroc })),
+  }));
+  await writeFileAtomic(
+    join(dir, 'results.json'),
+    `${JSON.stringify({ declaration: d, results, runs: small }, null, 1)}\n`,
+  );
   await writeFileAtomic(join(dir, 'report.html'), experimentPage(d, results, runs));
   return results;
 }
@@ -141,11 +150,15 @@ function prepare({ dir, declaration, resume, device }: ExperimentOptions): void 
   if (existsSync(path)) {
     const same = readFileSync(path, 'utf8') === text;
     if (!resume || !same)
-      throw new CliError('experiment-exists', same ? 'there is an experiment in this folder' : 'the folder holds another experiment', {
-        found: dir,
-        expected: same ? '--resume, or a new folder' : 'the same declaration, version and device',
-        hint: same ? 'Go on with it by --resume.' : 'Choose another -o.',
-      });
+      throw new CliError(
+        'experiment-exists',
+        same ? 'there is an experiment in this folder' : 'the folder holds another experiment',
+        {
+          found: dir,
+          expected: same ? '--resume, or a new folder' : 'the same declaration, version and device',
+          hint: same ? 'Go on with it by --resume.' : 'Choose another -o.',
+        },
+      );
     return;
   }
   mkdirSync(dir, { recursive: true });
@@ -156,7 +169,9 @@ function prepare({ dir, declaration, resume, device }: ExperimentOptions): void 
 function child(o: ExperimentOptions, arm: Arm, seed: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const words = ['experiment', '-o', o.dir, '--only', `${arm}:${seed}`, '--json'];
-    const p = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...words], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const p = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...words], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let errors = '';
     p.stderr.on('data', (chunk) => {
       errors = `${errors}${chunk}`.slice(-4000);

@@ -20,7 +20,12 @@ export interface ProbeResult {
   readonly scores: readonly (readonly Float32Array[])[];
 }
 
-export function probe(f: Features, studies: { train: readonly Study[]; judged: readonly Study[] }, seed: number, d: Declaration): ProbeResult[] {
+export function probe(
+  f: Features,
+  studies: { train: readonly Study[]; judged: readonly Study[] },
+  seed: number,
+  d: Declaration,
+): ProbeResult[] {
   const [x, y] = centred(f);
   return d.fractions.map((fraction) => {
     const count = Math.round(fraction * studies.train.length);
@@ -61,7 +66,9 @@ const kindsOf = (s: Study, kind: number): number[] =>
   Array.from({ length: STATIONS }, (_, station) => s.kinds[station * PART_KINDS.length + kind]!);
 
 const stations = (x: Float32Array, study: number, width: number): Float32Array[] =>
-  Array.from({ length: STATIONS }, (_, s) => x.subarray((study * STATIONS + s) * width, (study * STATIONS + s + 1) * width));
+  Array.from({ length: STATIONS }, (_, s) =>
+    x.subarray((study * STATIONS + s) * width, (study * STATIONS + s + 1) * width),
+  );
 
 /** Less the mean of each station over the training studies (no label is used). */
 function centred({ width, train, judged }: Features): [Float32Array, Float32Array] {

@@ -8,7 +8,13 @@ const figure = (v: number): string => (Number.isNaN(v) ? '–' : v.toFixed(3));
 const signed = (v: number): string => `${v >= 0 ? '+' : '−'}${Math.abs(v).toFixed(3)}`;
 
 export function experimentPage(d: Declaration, r: Results, runs: readonly ArmRun[]): string {
-  const head = ['arm', ...d.fractions.map((f) => `${percent(f)} of labels`), 'seeds', 'pre-training', 'own report found'];
+  const head = [
+    'arm',
+    ...d.fractions.map((f) => `${percent(f)} of labels`),
+    'seeds',
+    'pre-training',
+    'own report found',
+  ];
   const rows = r.table.map(({ arm, cells }) => {
     const own = runs.filter((x) => x.arm === arm);
     const mean = (f: (x: ArmRun) => number): number => own.reduce((s, x) => s + f(x), 0) / own.length;
@@ -72,7 +78,8 @@ function dots(d: Declaration, r: Results): string {
   r.table.forEach(({ arm, cells }, i) => {
     const y = 24 + row * i;
     lines.push(`<text x="${left - 10}" y="${y + 4}" text-anchor="end">${xml(arm)}</text>`);
-    for (const v of cells[0]!.seeds) lines.push(`<circle cx="${x(v)}" cy="${y}" r="4" fill="#1f5fb4" fill-opacity=".55"/>`);
+    for (const v of cells[0]!.seeds)
+      lines.push(`<circle cx="${x(v)}" cy="${y}" r="4" fill="#1f5fb4" fill-opacity=".55"/>`);
     const m = x(cells[0]!.mean);
     lines.push(`<line x1="${m}" x2="${m}" y1="${y - 9}" y2="${y + 9}" stroke="#b4421f" stroke-width="2"/>`);
   });

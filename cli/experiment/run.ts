@@ -31,7 +31,13 @@ export interface RunOptions {
 const ENCODED = 16;
 
 /** Weights after pre-training; null for `scratch`, whose weights are drawn. */
-export async function pretrainArm(arm: Arm, seed: number, studies: Studies, d: Declaration, o: RunOptions): Promise<Uint8Array | null> {
+export async function pretrainArm(
+  arm: Arm,
+  seed: number,
+  studies: Studies,
+  d: Declaration,
+  o: RunOptions,
+): Promise<Uint8Array | null> {
   if (arm === 'scratch') return null;
   const session = await opened(arm, ['pretrain'], settingsOf(arm, d, studies.vocabulary), seed, o);
   try {
@@ -50,7 +56,12 @@ export async function pretrainArm(arm: Arm, seed: number, studies: Studies, d: D
 }
 
 /** Of each station's tile: the mean of its tokens and their largest values. */
-export async function featuresOf(weights: Uint8Array | null, seed: number, studies: Studies, o: RunOptions): Promise<Features> {
+export async function featuresOf(
+  weights: Uint8Array | null,
+  seed: number,
+  studies: Studies,
+  o: RunOptions,
+): Promise<Features> {
   const session = await opened('encoder', ['encodeImage'], { batch: ENCODED }, seed, o);
   try {
     if (weights) await session.loadWeights(weights, { strict: false });
@@ -98,14 +109,26 @@ async function encodeAll(session: Session, list: readonly Study[]): Promise<{ wi
 }
 
 /** An artifact of the preset pico, built once. */
-async function opened(name: string, entries: readonly string[], set: Record<string, unknown>, seed: number, o: RunOptions): Promise<Session> {
+async function opened(
+  name: string,
+  entries: readonly string[],
+  set: Record<string, unknown>,
+  seed: number,
+  o: RunOptions,
+): Promise<Session> {
   const path = join(o.cache, name);
   if (!existsSync(join(path, 'manifest.json'))) {
     mkdirSync(path, { recursive: true });
-    const built = await build(t3d, { preset: 'pico', entries, set, targets: [o.device === 'wasm' ? 'wasm' : 'webgpu', 'wasm'] });
-    for (const [file, bytes] of [...built.files].sort(([a], [b]) => (a === 'manifest.json' ? 1 : b === 'manifest.json' ? -1 : 0)))
+    const built = await build(t3d, {
+      preset: 'pico',
+      entries,
+      set,
+      targets: [o.device === 'wasm' ? 'wasm' : 'webgpu', 'wasm'],
+    });
+    for (const [file, bytes] of [...built.files].sort(([a], [b]) =>
+      a === 'manifest.json' ? 1 : b === 'manifest.json' ? -1 : 0,
+    ))
       await writeFileAtomic(join(path, file), bytes);
   }
   return open(path, { device: o.device, threads: o.threads, seed, onNotice: () => {} });
 }
-
