@@ -1,16 +1,36 @@
-// Volumes on disk (Node only). A file is written under another name and renamed when it is whole, so that a reader never
+// Volumes on disk (Node only): NIfTI, DICOM, OME-Zarr. A file is written under another name and renamed when it is whole, so that a reader never
 // sees half of one and a crash leaves the old one.
 
-import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isDicom } from './dicom/file.ts';
+import { type ReadDicomOptions, readDicom } from './dicom/folder.ts';
 import { DataError } from './errors.ts';
 import { type ReadOptions, readNifti } from './nifti.ts';
 import { writeNifti } from './nifti-write.ts';
+import { openOmeZarr } from './ome-zarr.ts';
 import type { Volume } from './volume.ts';
+import { fileStore, isOmeZarr } from './zarr-files.ts';
 
-/** Reads .nii or .nii.gz. @throws `file-missing`, and all of `readNifti`, the path named */
-export async function readVolume(path: string, options: ReadOptions = {}): Promise<Volume> {
-  return readNifti(await readBytes(path), { name: path, ...options });
+export interface ReadVolumeOptions extends ReadOptions {
+  /** Which series of a DICOM study, and what becomes of uneven slices and a tilted gantry. */
+  readonly dicom?: ReadDicomOptions;
+}
+
+/**
+ * Reads .nii or .nii.gz; a folder of DICOM files at any depth, or one DICOM file (its frames, or the series around it); a folder
+ * that `writeOmeZarr` or another writer of OME-Zarr made.
+ *
+ * @throws `file-missing`, and all of `readNifti`, `readDicom` and `openOmeZarr`, the path named
+ */
+export async function readVolume(path: string, options: ReadVolumeOptions = {}): Promise<Volume> {
+  if (await isFolder(path)) {
+    if (await isOmeZarr(path)) return (await openOmeZarr(fileStore(path), path)).read();
+    return (await readDicom(path, options.dicom)).volume;
+  }
+  const bytes = await readBytes(path);
+  if (isDicom(bytes)) return (await readDicom(path, options.dicom)).volume;
+  return readNifti(bytes, { name: path, ...options });
 }
 
 /** Writes .nii or, where the name ends in .gz, .nii.gz. @throws `file-name`, and all of `writeNifti` */
@@ -53,6 +73,12 @@ export async function readBytes(path: string): Promise<Uint8Array> {
     });
   }
 }
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
 
 let serial = 0;
 
