@@ -154,7 +154,9 @@ test('two views of a crop differ; swinssl says how each was turned', async () =>
   assert.ok([...turns].every((t) => t >= 0 && t < 4) && turns.size > 2, [...turns].join());
 });
 
-/** Bright on the patient's right (low d… in RAS, d grows to the right), dark on the left. */
+const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
+
+/** Bright on the patient's right (in RAS d grows to the right), dark on the left. */
 const sided = (): Volume => {
   const dims: Dims = [8, 8, 8];
   const data = new Int16Array(512);
@@ -176,8 +178,8 @@ test('sides and words go together: mirrored where no side is named, words exchan
     for (let epoch = 0; epoch < 60; epoch++) {
       const { inputs, items } = await all.batch({ seed: 3, epoch, index: 0 });
       items.forEach((item, slot) => {
-        const half = inputs.tiles!.subarray(slot * 512, slot * 512 + 256).reduce((a, b) => a + b, 0);
-        const other = inputs.tiles!.subarray(slot * 512 + 256, (slot + 1) * 512).reduce((a, b) => a + b, 0);
+        const half = sum(inputs.tiles!.subarray(slot * 512, slot * 512 + 256));
+        const other = sum(inputs.tiles!.subarray(slot * 512 + 256, (slot + 1) * 512));
         // A quarter turn leaves neither side brighter.
         if (Math.abs(half - other) > 20) seen.add(`${half < other ? 'as it was' : 'mirrored'}: ${item.texts[0]}`);
       });
@@ -287,7 +289,10 @@ test('reports that say nothing and studies that cannot be read are left out, cou
   );
   await batches(c, none)
     .batch(KEY)
-    .then(assert.unreachable, (e: Error & { code?: string }) => assert.is(e.code, 'bad-option'));
+    .then(
+      () => assert.unreachable(),
+      (e: Error & { code?: string }) => assert.is(e.code, 'bad-option'),
+    );
 });
 
 test.run();
