@@ -37,11 +37,11 @@ const RIM = 1.4;
 /** Of the radius. */
 const CORE = 0.55;
 /** How far rim and core rise above the organ's level, as a share of the contrast. */
-const BRIGHT = 0.5;
+const BRIGHT = 1;
 /** Voxels of organ around a lesion. */
 const MARGIN = 0.4;
 const MOST_VESSELS = 3;
-const VESSEL_RADIUS = [1.1, 1.7] as const;
+const VESSEL_RADIUS = [0.8, 1.2] as const;
 
 export function drawLesion(random: RandomStream, organ: OrganShape): LesionShape | null {
   if (!random.chance(LESION_RATE)) return null;

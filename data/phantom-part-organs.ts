@@ -41,19 +41,33 @@ export interface OrganShape {
   readonly radii: Triple;
   /** Mean brightness, as a share of the window. */
   readonly level: number;
+  /** Fat that reaches into a kidney from the midline. */
+  readonly hilum: { readonly centre: Triple; readonly radii: Triple } | null;
 }
 
-/** Mean radii of each organ; the smallest stays large enough for the largest lesion. */
-const RADII: Readonly<Record<PartOrganName, Triple>> = {
-  spleen: [8.5, 6.1, 10],
-  'left kidney': [7.5, 6, 10.5],
-  stomach: [10.5, 6.2, 8.5],
-  'left psoas': [7, 6, 11.5],
-  pancreas: [11.5, 6, 7.5],
-  'right psoas': [7, 6, 11.5],
-  liver: [11.5, 6.3, 11],
-  'right kidney': [7.5, 6, 10.5],
+interface Usual {
+  /** The smallest stays large enough for the largest lesion. */
+  readonly radii: Triple;
+  readonly level: number;
+  /** Where the midline lies, along d. */
+  readonly hilum?: 1 | -1;
+}
+
+const KIDNEY: Usual = { radii: [7.5, 6, 10.5], level: 0.61 };
+const PSOAS: Usual = { radii: [7, 6, 11.5], level: 0.45 };
+const USUAL: Readonly<Record<PartOrganName, Usual>> = {
+  spleen: { radii: [8.5, 6.1, 10], level: 0.57 },
+  'left kidney': { ...KIDNEY, hilum: 1 },
+  stomach: { radii: [10.5, 6.2, 8], level: 0.42 },
+  'left psoas': PSOAS,
+  pancreas: { radii: [11.5, 6, 7], level: 0.49 },
+  'right psoas': PSOAS,
+  liver: { radii: [11.5, 6.3, 11], level: 0.53 },
+  'right kidney': { ...KIDNEY, hilum: -1 },
 };
+/** How far a study's organ may be from its usual level. */
+const LEVEL_BY = 0.06;
+const HILUM: Triple = [3.5, 2.2, 3.5];
 const MIDDLE = (PART_TILE - 1) / 2;
 const SMALLEST = 5.8;
 const LARGEST_DEPTH = 6.6;
@@ -63,8 +77,9 @@ export function drawOrgans(random: RandomStream): OrganShape[] {
   return PART_ORGANS.map((name, n) => {
     const own = random.fork(n);
     const vary = (by: number) => own.uniform(-by, by);
+    const usual = USUAL[name];
     const size = 1 + vary(0.1);
-    const radii = RADII[name].map((r, axis) => {
+    const radii = usual.radii.map((r, axis) => {
       const most = axis === 1 ? LARGEST_DEPTH : MIDDLE - 1.5;
       return Math.min(most, Math.max(SMALLEST, r * size * (1 + vary(0.08))));
     }) as [number, number, number];
@@ -72,10 +87,17 @@ export function drawOrgans(random: RandomStream): OrganShape[] {
     const shift = (axis: 0 | 2) => vary(Math.max(0, Math.min(3, MIDDLE - 0.5 - radii[axis])));
     const front = n % 2 === 0;
     const station = Math.floor(n / 2);
+    const centre: Triple = [
+      station * PART_TILE + MIDDLE + shift(0),
+      MIDDLE + (front ? 6.8 : -6.8) + vary(0.5),
+      MIDDLE + shift(2),
+    ];
+    const { hilum } = usual;
     return {
-      centre: [station * PART_TILE + MIDDLE + shift(0), MIDDLE + (front ? 6.8 : -6.8) + vary(0.5), MIDDLE + shift(2)],
+      centre,
       radii,
-      level: own.uniform(0.45, 0.6),
+      level: usual.level + vary(LEVEL_BY),
+      hilum: hilum ? { centre: [centre[0] + hilum * radii[0], centre[1], centre[2]], radii: HILUM } : null,
     };
   });
 }

@@ -101,7 +101,7 @@ export const PART_FILLER: readonly string[] = [
   'No enlarged lymph nodes.',
   'Bowel loops are not dilated.',
   'Mild degenerative changes of the spine.',
-  'Vessels are patent.',
+  'No hernia.',
   'No pneumoperitoneum.',
   'The study is of diagnostic quality.',
   'No comparison is available.',

@@ -4,6 +4,7 @@
 
 import { diagonalAffine } from './affine.ts';
 import type { HuWindow } from './intensity.ts';
+import { paintGround, REACH } from './phantom-part-ground.ts';
 import {
   coverage,
   drawLesion,
@@ -134,25 +135,8 @@ export function partOrganLabels(truth: PartTruth): Uint8Array {
 
 /** Shares of the window. */
 const NOISE = [0.03, 0.05] as const;
-const GROUND = 0.25;
-const GROUND_TEXTURE = 0.06;
 /** Organs' borders: how far they leave the ellipsoid, as a share of its radius. */
 const BEND = 0.06;
-/** ValueNoise's box: voxel i lies at i − REACH. */
-const REACH = PART_SIZE.map((n) => n / 2);
-
-/** Fat with soft variation. */
-function paintGround(random: RandomStream): Float32Array {
-  const texture = new ValueNoise(random, REACH, 6);
-  const [d, h, w] = PART_SIZE;
-  const value = new Float32Array(voxelCount(PART_SIZE));
-  for (let i = 0, at = 0; i < d; i++)
-    for (let j = 0; j < h; j++) {
-      texture.line(i - REACH[0]!, j - REACH[1]!);
-      for (let k = 0; k < w; k++, at++) value[at] = GROUND + GROUND_TEXTURE * texture.at(k - REACH[2]!);
-    }
-  return value;
-}
 
 /** First and last voxel of an interval along an axis. */
 const span = (axis: number, centre: number, radius: number): readonly [number, number] => [
@@ -170,13 +154,13 @@ function paintOrgan(value: Float32Array, organ: OrganShape, vessels: readonly Ve
   ];
   for (let i = di[0]; i <= di[1]; i++)
     for (let j = dj[0]; j <= dj[1]; j++) {
-      bend.line(i - REACH[0]!, j - REACH[1]!);
+      bend.line(i - REACH[0], j - REACH[1]);
       const x = (i - centre[0]) / radii[0];
       const y = (j - centre[1]) / radii[1];
       for (let k = dk[0]; k <= dk[1]; k++) {
         const z = (k - centre[2]) / radii[2];
         const r = Math.sqrt(x * x + y * y + z * z);
-        const share = coverage((1 + BEND * bend.at(k - REACH[2]!) - r) * least);
+        const share = coverage((1 + BEND * bend.at(k - REACH[2]) - r) * least);
         if (share === 0) continue;
         let inside = organ.level;
         for (const vessel of vessels) {
@@ -184,9 +168,18 @@ function paintOrgan(value: Float32Array, organ: OrganShape, vessels: readonly Ve
           if (own > 0) inside = mix(inside, organ.level + vessel.contrast, own);
         }
         const at = offsetOf(PART_SIZE, i, j, k);
-        value[at] = mix(value[at]!, inside, share);
+        value[at] = mix(value[at]!, inside, share * (1 - inHilum(organ, i, j, k)));
       }
     }
+}
+
+/** Share of a voxel that lies in the organ's hilum. */
+function inHilum({ hilum }: OrganShape, i: number, j: number, k: number): number {
+  if (!hilum) return 0;
+  const x = (i - hilum.centre[0]) / hilum.radii[0];
+  const y = (j - hilum.centre[1]) / hilum.radii[1];
+  const z = (k - hilum.centre[2]) / hilum.radii[2];
+  return coverage((1 - Math.sqrt(x * x + y * y + z * z)) * hilum.radii[1]);
 }
 
 /** Returns the voxels of its mask. */
