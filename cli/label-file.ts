@@ -9,6 +9,8 @@ export interface LabelTarget {
   /** The scan as it was given, and the folder of the DICOM series that it comes from. */
   readonly in: string;
   readonly dicom: string | undefined;
+  /** Number or UID of the series. */
+  readonly series: string | undefined;
   /** The model's name. */
   readonly algorithm: string;
 }
@@ -24,13 +26,13 @@ export function checkOutput(path: string): void {
 
 /**
  * A function that writes the labels of this scan.
- * @throws for .dcm, UsageError `missing-argument`, and DataError of `readDicomSeries` and `seriesUnder`
+ * @throws for .dcm, UsageError `missing-argument`, and DataError of `seriesUnder`
  */
 export async function labelWriter(
   scan: Omit<Volume, 'data'>,
   target: LabelTarget,
 ): Promise<(s: Segmentation) => Promise<void>> {
-  const { readDicomSeries, seriesUnder, writeFileAtomic, writeVolume } = await import('../data/node.ts');
+  const { seriesUnder, writeFileAtomic, writeVolume } = await import('../data/node.ts');
   if (!target.out.endsWith('.dcm')) return ({ labels }) => writeVolume(target.out, labels);
   const { writeDicomSeg } = await import('../data/index.ts');
   const folder = target.dicom ?? ((await isFolder(target.in)) ? target.in : undefined);
@@ -41,7 +43,9 @@ export async function labelWriter(
       hint: 'Or write NIfTI: --out NAME.nii.gz.',
     });
   }
-  const series = seriesUnder(scan, await readDicomSeries(folder));
+  // A folder that was read is asked again by the rules of reading, so that the answer is the same series.
+  const wishes = target.dicom === undefined || target.series !== undefined ? { series: target.series } : null;
+  const series = await seriesUnder(scan, folder, wishes);
   return async ({ labels, classNames }) => {
     const options = { classNames, algorithm: target.algorithm, version: version() };
     await writeFileAtomic(target.out, await writeDicomSeg(labels, series, options));

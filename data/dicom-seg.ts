@@ -8,7 +8,7 @@ import { labelColour, type Rgb } from './canvas.ts';
 import { type DataSet, type Element, encodeDicomFile, type Vr } from './dicom-encode.ts';
 import { DataError } from './errors.ts';
 import { type Code, segmentCodes } from './segment-codes.ts';
-import { type FrameGrid, gridOnSeries, type SeriesGeometry } from './series-grid.ts';
+import { type FrameGrid, gridOnSeries, type SeriesGeometry, type SeriesInstance } from './series-grid.ts';
 import { checkVolume, type Volume } from './volume.ts';
 
 /** The series that was segmented, as far as its segmentation repeats it. */
@@ -52,7 +52,9 @@ export async function writeDicomSeg(
   const { instances: _, ...identity } = series;
   const content = JSON.stringify([identity, grid.planes, grid.spacing, options, await sha256(frames.bits)]);
   const uid = (part: string) => contentUid(content, part);
-  const used = grid.planes.flatMap((p) => p.instance ?? []);
+  const used = new Map(
+    grid.planes.flatMap((p) => (p.instance ? [[p.instance.sopInstanceUid, p.instance] as const] : [])),
+  );
   const { classNames, algorithm, version, seriesNumber = 300 } = options;
   const dataSet: DataSet = [
     ...copied(known),
@@ -73,7 +75,7 @@ export async function writeDicomSeg(
       'SQ',
       [
         [
-          [0x0008114a, 'SQ', used.map((i) => reference(i))],
+          [0x0008114a, 'SQ', [...used.values()].map((i) => reference({ ...i, frame: undefined }))],
           [0x0020000e, 'UI', series.seriesUid],
         ],
       ],
@@ -253,9 +255,10 @@ function frameGroups(frames: readonly Frame[], grid: FrameGrid): DataSet[] {
 const SOURCE: Code = { value: '121322', scheme: 'DCM', meaning: 'Source image for image processing operation' };
 const SEGMENTATION: Code = { value: '113076', scheme: 'DCM', meaning: 'Segmentation' };
 
-const reference = (i: { sopClassUid: string; sopInstanceUid: string }): DataSet => [
+const reference = (i: SeriesInstance): DataSet => [
   [0x00081150, 'UI', i.sopClassUid],
   [0x00081155, 'UI', i.sopInstanceUid],
+  ...(i.frame === undefined ? [] : [[0x00081160, 'IS', i.frame] as const]),
 ];
 
 /** A code sequence of one item. */

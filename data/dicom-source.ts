@@ -1,135 +1,102 @@
-// The series that labels were made from, as far as a segmentation repeats it: read from the headers of the files in a folder
-// (Node only; needs the optional package dicom-parser).
+// The series that labels were made from, as far as a segmentation repeats it: found in a folder by the grid of the labels, and
+// read from the headers of its files (Node only).
 
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { DataSet } from 'dicom-parser';
+import { chooseSeries, type SeriesWishes } from './dicom/choose.ts';
+import { type DataSet, parseDicom, text } from './dicom/file.ts';
+import { listDicom } from './dicom/folder.ts';
+import type { ScanSeries } from './dicom/series.ts';
 import { type CopiedKeyword, type DicomSeries, TAGS } from './dicom-seg.ts';
 import { DataError, isDataError } from './errors.ts';
 import { readBytes } from './files.ts';
-import { gridOnSeries, type SeriesInstance } from './series-grid.ts';
+import { gridOnSeries, type SeriesGeometry } from './series-grid.ts';
 import type { Volume } from './volume.ts';
 
 /**
- * All series of images below a folder; files that are no DICOM image with a place in the world are passed over.
- * @throws `dicom-parser-missing`, `dicom-no-images`, `dicom-charset`, `file-missing`
+ * The series below a folder that the labels lie on: the one with most images in their planes.
+ * @param wishes decide, by the rules of reading, between series of one grid (two kernels of one scan); null where the labels
+ *   come from a converted scan, whose series those rules did not choose
+ * @throws `dicom-seg-grid` where there is none, `dicom-several-series` where there are more, `dicom-no-images`, `dicom-charset`,
+ *   `dicom-package`, `file-missing`
  */
-export async function readDicomSeries(dir: string): Promise<DicomSeries[]> {
-  const parse = await loadParser();
-  const found = new Map<string, DicomSeries & { readonly instances: SeriesInstance[] }>();
-  let files = 0;
-  for (const path of await filesBelow(dir)) {
-    files++;
-    const image = imageOf(parse(await readBytes(path)), path);
-    if (!image) continue;
-    const known = found.get(image.key);
-    if (known) known.instances.push(image.instance);
-    else found.set(image.key, { ...image.series, instances: [image.instance] });
+export async function seriesUnder(
+  labels: Omit<Volume, 'data'>,
+  dir: string,
+  wishes: SeriesWishes | null,
+): Promise<DicomSeries> {
+  const { series, skipped } = await listDicom(dir);
+  const placed = series.flatMap((scan) => geometryOf(scan) ?? []);
+  if (placed.length === 0) {
+    throw new DataError('dicom-no-images', 'There are no DICOM images with a place in the patient in this folder.', {
+      found: `${series.length} series and ${skipped.length} other files in ${dir}`,
+      expected: 'the files of a CT series',
+      fix: 'name the folder that holds the series',
+    });
   }
-  // The order of files in a folder must not show.
-  const byUid = (a: SeriesInstance, b: SeriesInstance) => (a.sopInstanceUid < b.sopInstanceUid ? -1 : 1);
-  for (const series of found.values()) series.instances.sort(byUid);
-  if (found.size > 0) return [...found.values()];
-  throw new DataError('dicom-no-images', 'There are no DICOM images in this folder.', {
-    found: `${files} files in ${dir}, none an image with a position and an orientation`,
-    expected: 'the files of a CT series, one image each',
-    fix: 'name the folder that holds the series',
-  });
-}
-
-/**
- * The one series that the labels lie on.
- * @throws `dicom-seg-grid` where there is none, `dicom-several-series` where there are more
- */
-export function seriesUnder(labels: Omit<Volume, 'data'>, all: readonly DicomSeries[]): DicomSeries {
-  let why: unknown;
-  const fitting = all.filter((series) => {
-    try {
-      gridOnSeries(labels, series);
-      return true;
-    } catch (err) {
-      if (!isDataError(err, 'dicom-seg-grid')) throw err;
-      why ??= err;
-      return false;
-    }
-  });
-  if (fitting.length === 1) return fitting[0]!;
-  if (fitting.length === 0) throw why;
+  const wanted = placed.filter(({ scan }) => !wishes?.series || [scan.id, `${scan.number}`].includes(wishes.series));
+  const covered = wanted.map((p) => ({ ...p, planes: planesOn(labels, p.geometry) }));
+  const most = Math.max(0, ...covered.map((p) => p.planes));
+  // Says why.
+  if (most === 0) gridOnSeries(labels, (wanted[0] ?? placed[0]!).geometry);
+  const fitting = covered.filter((p) => p.planes === most);
+  const choices =
+    wishes &&
+    chooseSeries(
+      fitting.map((p) => p.scan),
+      { minSlices: 1, ...wishes },
+    );
+  const chosen = fitting.length === 1 ? fitting[0] : fitting.find((p) => p.scan === choices?.[0]?.chosen);
+  if (chosen && (choices?.length ?? 1) === 1) return wholeSeries(chosen.scan, chosen.geometry);
   throw new DataError('dicom-several-series', 'The labels lie on more than one series.', {
-    found: fitting.map((s) => `${s.seriesUid} (${s.instances.length} images)`).join(', '),
+    found: fitting.map(({ scan }) => `${scan.number ?? ''} ${scan.id} (${scan.slices.length} images)`).join(', '),
     expected: 'one series on this grid',
-    fix: 'name a folder that holds only the series that was segmented',
+    fix: 'choose one by its number or UID (series), or name a folder that holds it alone',
   });
 }
 
-type Parse = (bytes: Uint8Array) => DataSet | null;
-
-/** A parser of headers: null for what is no DICOM file. */
-async function loadParser(): Promise<Parse> {
-  let parser: Pick<typeof import('dicom-parser'), 'parseDicom'>;
-  try {
-    parser = (await import('dicom-parser')).default;
-  } catch {
-    throw new DataError('dicom-parser-missing', 'Reading DICOM needs the package dicom-parser.', {
-      expected: 'the optional dependencies of t3dc',
-      fix: 'npm install dicom-parser',
-    });
-  }
-  return (bytes) => {
-    try {
-      return parser.parseDicom(bytes, { untilTag: 'x7fe00010' });
-    } catch {
-      return null;
-    }
-  };
+interface Placed {
+  readonly scan: ScanSeries;
+  readonly geometry: SeriesGeometry;
 }
 
-async function filesBelow(dir: string): Promise<string[]> {
+function geometryOf(scan: ScanSeries): Placed | null {
+  const { orientation, pixels } = scan.slices[0]!;
+  const instances = scan.slices.flatMap(({ sopClassUid, sopInstanceUid, position, frame, pixels: own }) =>
+    position ? [{ sopClassUid, sopInstanceUid, position, ...(own.frames > 1 && { frame: frame + 1 }) }] : [],
+  );
+  if (!orientation || instances.length === 0) return null;
+  // The order of files in a folder must not show.
+  const name = (i: (typeof instances)[number]) => `${i.sopInstanceUid} ${String(i.frame ?? 0).padStart(6, '0')}`;
+  instances.sort((a, b) => (name(a) < name(b) ? -1 : 1));
+  return { scan, geometry: { rows: pixels.rows, columns: pixels.columns, orientation, instances } };
+}
+
+/** Planes of the labels in which the series has an image. */
+function planesOn(labels: Omit<Volume, 'data'>, series: SeriesGeometry): number {
   try {
-    const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((e) => e.isFile())
-      .map((e) => join(e.parentPath ?? e.path, e.name))
-      .sort();
+    return gridOnSeries(labels, series).planes.filter((p) => p.instance).length;
   } catch (err) {
-    throw new DataError('file-missing', 'There is no such folder.', {
-      found: `${(err as NodeJS.ErrnoException).code} for ${dir}`,
-      expected: 'the folder of a DICOM series',
-      fix: 'check the path',
-    });
+    if (isDataError(err, 'dicom-seg-grid')) return 0;
+    throw err;
   }
 }
 
-function imageOf(dataSet: DataSet | null, path: string) {
-  if (!dataSet) return null;
-  const text = (tag: string) => dataSet.string(tag)?.trim() ?? '';
-  const numbers = (tag: string) =>
-    text(tag)
-      .split('\\')
-      .map((n) => (n.trim() === '' ? Number.NaN : Number(n)));
-  const [x, y, z] = numbers('x00200032');
-  const orientation = numbers('x00200037');
-  const [rows, columns] = [dataSet.uint16('x00280010'), dataSet.uint16('x00280011')];
-  const [studyUid, seriesUid, frameOfReferenceUid] = [text('x0020000d'), text('x0020000e'), text('x00200052')];
-  const placed = [x, y, z, ...orientation].every((n) => Number.isFinite(n)) && orientation.length === 6;
-  if (!placed || !rows || !columns || !studyUid || !seriesUid || !frameOfReferenceUid) return null;
+async function wholeSeries(scan: ScanSeries, geometry: SeriesGeometry): Promise<DicomSeries> {
+  const path = scan.slices.map((s) => s.file).sort()[0]!;
+  const set = await parseDicom(await readBytes(path), path, true);
   const attributes: Partial<Record<CopiedKeyword, string>> = {};
   for (const [keyword, tag] of Object.entries(TAGS)) {
-    const value = decoded(dataSet, `x${tag.toString(16).padStart(8, '0')}`, path);
+    const value = decoded(set, `x${tag.toString(16).padStart(8, '0')}`, path);
     if (value !== '') attributes[keyword as CopiedKeyword] = value;
   }
-  const series = { rows, columns, orientation, studyUid, seriesUid, frameOfReferenceUid, attributes };
-  // Images of one series that lie otherwise (localizers, reformats) are another grid.
-  const directions = orientation.map((v) => v.toFixed(4));
-  return {
-    key: [seriesUid, rows, columns, ...directions].join(' '),
-    series,
-    instance: {
-      sopClassUid: text('x00080016'),
-      sopInstanceUid: text('x00080018'),
-      position: [x!, y!, z!] as const,
-    },
-  };
+  const frameOfReferenceUid = text(set, 'x00200052');
+  if (!frameOfReferenceUid) {
+    throw new DataError('dicom-geometry', 'The series does not name its frame of reference.', {
+      found: `${path} without FrameOfReferenceUID`,
+      expected: 'a UID that ties the segmentation to the place of the images',
+      fix: 'write NIfTI (.nii.gz)',
+    });
+  }
+  return { ...geometry, studyUid: scan.studyUid, seriesUid: scan.seriesUid, frameOfReferenceUid, attributes };
 }
 
 /** Encodings by DICOM's names for them. */

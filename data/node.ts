@@ -1,7 +1,7 @@
 // The part of the data room that needs a file system (Node). Everything else in this room also runs in a browser.
 
 export { type Case, type Dataset, type DatasetOptions, datasetClasses, datasetFrom, splitCases } from './dataset.ts';
-export { readDicomSeries, seriesUnder } from './dicom-source.ts';
+export { seriesUnder } from './dicom-source.ts';
 export { readBytes, readJson, readVolume, writeFileAtomic, writeVolume } from './files.ts';
 export type { PairColumns, PairField } from './pair-fields.ts';
 export { type Pair, type PairOptions, type Pairs, readPairs, type SkippedPair, type SkipReason } from './pairs.ts';

@@ -11,6 +11,8 @@ export interface SeriesInstance {
   readonly sopInstanceUid: string;
   /** ImagePositionPatient: centre of the first pixel, mm in L, P, S. */
   readonly position: Vec3;
+  /** Of an instance of many frames, from 1. */
+  readonly frame?: number;
 }
 
 export interface SeriesGeometry {

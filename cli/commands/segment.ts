@@ -24,6 +24,11 @@ export const segment = command({
       value: 'DIR',
       help: 'for .dcm: the series that the scan was converted from (default: --in, a folder)',
     },
+    series: {
+      kind: 'text',
+      value: 'N',
+      help: 'which DICOM series, by its number or UID (default: the best of the study)',
+    },
     overlap: {
       kind: 'number',
       min: 0,
@@ -92,7 +97,9 @@ export const segment = command({
     checkOutput(values.out);
     const maxBytes = values.memory === undefined ? undefined : parseBytes('memory', values.memory);
     const only = values['largest-component-of'];
-    const image = await readVolume(values.in);
+    const { series } = values;
+    const dicom = { series, signal, onNote: (note: string) => out.note(note) };
+    const image = await readVolume(values.in, { dicom });
     const rawTruth = values.truth === undefined ? undefined : await readVolume(values.truth);
     const { labelIds, withClasses } = await import('../label-ids.ts');
     await withSession(ARTIFACT, values, out, async (session) => {

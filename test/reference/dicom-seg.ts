@@ -3,7 +3,7 @@ import { deepStrictEqual } from 'node:assert';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DicomSeries, reorient, stream, writeDicomSeg } from '../../data/index.ts';
-import { readDicomSeries, seriesUnder } from '../../data/node.ts';
+import { seriesUnder } from '../../data/node.ts';
 
 const dir = process.argv[2]!;
 const told = JSON.parse(readFileSync(join(dir, 'series.json'), 'utf8')) as DicomSeries & { spacing: number[] };
@@ -30,7 +30,7 @@ const affine = [0, 1, 2].flatMap((x) => [
   sign[x]! * instances[0]!.position[x]!,
 ]);
 const volume = { data, dims: [columns, rows, frames] as const, affine: [...affine, 0, 0, 0, 1] };
-const series = seriesUnder(volume, await readDicomSeries(dir));
+const series = await seriesUnder(volume, dir, null);
 const turned = reorient(volume, { axes: [2, 0, 1], flips: [true, false, true] });
 const { spacing: _, ...expected } = told;
 const byUid = (a: { sopInstanceUid: string }, b: { sopInstanceUid: string }) =>
