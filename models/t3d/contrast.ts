@@ -23,6 +23,9 @@ export interface Contrast {
   readonly accuracy: Tensor;
 }
 
+/** Added to variances, as torch.nn.BatchNorm does. */
+export const NORM_EPS = 1e-5;
+
 /** Batch normalisation over `axes` without parameters; `mask` (over a part of the axes) says what counts. */
 function batchNorm(x: Tensor, axes: string, mask?: Tensor): Tensor {
   return region('batchNorm', () => {
@@ -32,17 +35,19 @@ function batchNorm(x: Tensor, axes: string, mask?: Tensor): Tensor {
     const mean = (v: Tensor): Tensor => (m && count ? v.mul(m).sum(axes).div(count) : v.mean(axes));
     const centre = mean(x);
     const off = x.sub(centre.detach());
-    return x.sub(centre).mul(mean(off.mul(off)).add(1e-5).rsqrt());
+    return x.sub(centre).mul(mean(off.mul(off)).add(NORM_EPS).rsqrt());
   });
 }
 
-const unit = (x: Tensor, axis = 'c'): Tensor => x.mul(x.mul(x).sum(axis).add(LEAST_NORM).rsqrt());
+/** Of length 1 along the axis. */
+export const unit = (x: Tensor, axis = 'c'): Tensor => x.mul(x.mul(x).sum(axis).add(LEAST_NORM).rsqrt());
 
-const project = (name: string, x: Tensor, out: number): Tensor =>
+/** A linear layer without bias, [… c] -> [… c=out]. */
+export const project = (name: string, x: Tensor, out: number): Tensor =>
   scope(name, () => linear(x, out, { axis: 'c', bias: false }));
 
 /** 1/τ, learnable and at most 100. */
-const inverseTemperature = (p: PretrainSettings): Tensor =>
+export const inverseTemperature = (p: PretrainSettings): Tensor =>
   param('logit_scale', { one: 1 }, { init: { kind: 'constant', value: -Math.log(p.temperature) } })
     .squeeze('one')
     .min(Math.log(100))

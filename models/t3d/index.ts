@@ -1,10 +1,21 @@
 // T3D: the model of this project. Entries: `logits` and `predict` for inference, `segment` and `classify` for fine-tuning,
 // `pretrain` for pairs of study and report with what shows how it learns, and the features of the two towers.
-import { adamW, diceCELoss, f32, i32, model, region, scope, sigmoid, type Tensor } from '../../dsl/index.ts';
+import { diceCELoss, f32, i32, model, region, scope, sigmoid, type Tensor } from '../../dsl/index.ts';
 import { backbone } from './backbone.ts';
 import { findings, findingsLoss, studyFeatures, studyInput } from './classify.ts';
 import { dialects } from './dialects.ts';
+import { fineTuning, optimizer } from './fine-tuning.ts';
 import { diagnose, ground, groundInputs, pretrain, pretrainInputs, restoreInputs, restoreTile } from './pretrain.ts';
+import {
+  contrastMoments,
+  contrastMomentsInputs,
+  embedReport,
+  embedReportInputs,
+  embedStudy,
+  embedStudyInputs,
+  scorePairs,
+  scorePairsInputs,
+} from './retrieve.ts';
 import { check, checkTrainable, DEFAULTS, PRESETS, preprocess, type Settings } from './settings.ts';
 import { textEmbeddings, textLayers, textPool } from './text.ts';
 import { checkText, frozenLayers } from './text-settings.ts';
@@ -34,9 +45,10 @@ export default model<Settings>({
     const tokens = { b: s.batch, t: s.textTokens };
     const training = {
       loss: 'loss',
-      optimizer: adamW({ lr: s.lr, weightDecay: s.weightDecay }),
+      optimizer: optimizer(s),
       schedule: { kind: s.schedule, warmup: s.warmup, total: s.steps },
       ...(s.clip > 0 ? { clip: s.clip } : {}),
+      ...(s.guard ? { guard: true } : {}),
     };
     return {
       preprocess: { ...preprocess(s) },
@@ -83,6 +95,7 @@ export default model<Settings>({
         segment: {
           inputs: { volume, label },
           ...training,
+          ...fineTuning(s, 'segment'),
           run({ volume: x, label: y }) {
             checkTrainable(s);
             return region('t3d', () => ({
@@ -114,6 +127,14 @@ export default model<Settings>({
         ground: { inputs: groundInputs(s), run: (x) => region('t3d', () => ground(x, s)) },
         /** volume [b c d h w], corrupted, and the report's tokens -> restored [b c d h w] */
         restore: { inputs: restoreInputs(s), run: (x) => region('t3d', () => restoreTile(x, s)) },
+        /** tiles [b k c d h w] -> study [b n c] or, where the method pools, [b c]: what an index keeps of it */
+        embedStudy: { inputs: embedStudyInputs(s), run: (x) => region('t3d', () => embedStudy(x, s)) },
+        /** input_ids, attention_mask, sentence_ids [b t] -> query and sentence [b s c], valid [b s]: what an index keeps of a report */
+        embedReport: { inputs: embedReportInputs(s), run: (x) => region('t3d', () => embedReport(x, s)) },
+        /** What these two give, and present [b] -> count, mean [c] and spread [c] of what is normalised before it is compared */
+        contrastMoments: { inputs: contrastMomentsInputs(s), run: (x) => region('t3d', () => contrastMoments(x, s)) },
+        /** The same with the means and variances -> scores [b b2] of study b and report b2, pre-training's logits */
+        scorePairs: { inputs: scorePairsInputs(s), run: (x) => region('t3d', () => scorePairs(x, s)) },
         /** tiles [b k c d h w] of whole studies -> pooled [b c]: the mean of their tokens and their largest values */
         encodeStudy: {
           inputs: studyInput(s),
@@ -128,6 +149,7 @@ export default model<Settings>({
         classify: {
           inputs: { ...studyInput(s), target: f32({ b: s.batch, f: s.findings }) },
           ...training,
+          ...fineTuning(s, 'classify'),
           run({ tiles, target }) {
             checkTrainable(s);
             return region('t3d', () => ({ loss: findingsLoss(findings(tiles!, s, true), target!) }));

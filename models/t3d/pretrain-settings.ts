@@ -89,6 +89,13 @@ const refuse = (problem: string, fix: string): never => {
   throw new ModelError('model-pretrain', `pretrain: ${problem}\n  fix: ${fix}`);
 };
 
+/** Of entries that compare studies with reports. */
+export const refuseMethod = (method: Method): never =>
+  refuse(
+    `method ${method} compares no text with studies`,
+    'retrieval and zero-shot need t3d, t3d-shuffled, fullclip, clip or clipcrop',
+  );
+
 export const usesText = (p: PretrainSettings): boolean =>
   CONTRAST[p.method] === 'sentences' || CONTRAST[p.method] === 'pooled' || (p.lambdaTir > 0 && p.restoreText);
 

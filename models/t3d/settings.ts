@@ -17,6 +17,8 @@ export interface Settings {
   readonly outChannels: number;
   /** Findings that a study is classified by. */
   readonly findings: number;
+  /** Their names in order; empty where they have none. */
+  readonly findingNames: readonly string[];
   /** Width after the patch embedding; a multiple of 12. */
   readonly featureSize: number;
   /** Voxels a side of a patch. The decoder doubles five times, so 2. */
@@ -44,6 +46,9 @@ export interface Settings {
   readonly text: TextSettings;
   /** Layers of the text tower that are trained: all, or those from this number on; the lower ones are then computed once a report. */
   readonly textTrain: number | 'all';
+  /** What a token of a report sees in pre-training: the whole report, or its own sentence (with positions from its beginning), so
+   *  that a sentence's features tell of nothing else. */
+  readonly textScope: 'report' | 'sentence';
 
   /** Pre-training on pairs of study and report. */
   readonly pretrain: PretrainSettings;
@@ -65,6 +70,15 @@ export interface Settings {
   readonly steps: number;
   /** Global gradient norm to clip to; 0 does not clip. */
   readonly clip: number;
+  /** Decay of a moving average of the weights that is kept beside them, such as 0.999; 0 keeps none. */
+  readonly ema: number;
+  /** Skip, and count, steps whose gradients are not all finite. */
+  readonly guard: boolean;
+  /** Fine-tuning (`segment`, `classify`): each layer of the encoder learns at this part of the rate of the one above it; see
+   *  fine-tuning.ts. 1: all learn alike. */
+  readonly layerDecay: number;
+  /** Fine-tuning: regular expressions on parameters that stay as they are, such as `^swinViT\\.`. */
+  readonly freeze: readonly string[];
   /** Dice over the whole batch instead of per sample. */
   readonly diceBatch: boolean;
   readonly diceBackground: boolean;
@@ -91,6 +105,7 @@ export const DEFAULTS: Settings = {
   inChannels: 1,
   outChannels: 14,
   findings: 1,
+  findingNames: [],
   featureSize: 12,
   patchSize: 2,
   depths: [2, 2, 2, 2],
@@ -106,6 +121,7 @@ export const DEFAULTS: Settings = {
   dropPathRate: 0,
   text: TEXT_DEFAULTS,
   textTrain: 'all',
+  textScope: 'report',
   pretrain: PRETRAIN_DEFAULTS,
   size: [64, 64, 64],
   batch: 1,
@@ -116,6 +132,10 @@ export const DEFAULTS: Settings = {
   warmup: 50,
   steps: 1000,
   clip: 0,
+  ema: 0,
+  guard: false,
+  layerDecay: 1,
+  freeze: [],
   diceBatch: false,
   diceBackground: true,
   lambdaDice: 1,
@@ -138,6 +158,7 @@ export const PRESETS: Readonly<Record<string, Partial<Settings>>> = {
     size: [28, 28, 28],
     batch: 16,
     textTokens: 192,
+    textScope: 'sentence',
     text: { ...TEXT_DEFAULTS, vocabSize: 1024, hiddenSize: 64, intermediateSize: 256, layers: 1, maxPositions: 256 },
     pretrain: { ...PRETRAIN_DEFAULTS, tileBatch: 16, restoreBatch: 16 },
     spacing: [6, 6, 6],
@@ -219,6 +240,11 @@ function checkCommon(s: Settings): void {
       `${s.classNames.length} classNames for ${s.outChannels} outChannels`,
       'name every class, background first, or none',
     );
+  if (s.findingNames.length > 0 && s.findingNames.length !== s.findings)
+    refuse(`${s.findingNames.length} findingNames for ${s.findings} findings`, 'name every finding, or none');
+  if (!(s.ema >= 0 && s.ema < 1)) refuse(`ema is ${s.ema}`, 'use a decay from 0 (none) to below 1, such as 0.999');
+  if (!(s.layerDecay > 0 && s.layerDecay <= 1))
+    refuse(`layerDecay is ${s.layerDecay}`, 'use a factor above 0 and at most 1; 0.65 to 0.9 is usual');
 }
 
 /** Training normalises the deepest map over its voxels; over one voxel that is always zero (PyTorch refuses it too). */

@@ -28,14 +28,16 @@ const MASKED = -1e9;
 export const textTransformer = (ids: Tensor, mask: Tensor, s: TextSettings): Tensor =>
   textLayers(textEmbeddings(ids, s), mask, s, 0, s.layers);
 
-export const textEmbeddings = (ids: Tensor, s: TextSettings): Tensor => scope('embeddings', () => embeddings(ids, s));
+/** `sentence` [b t]: positions count from the beginning of each sentence; absent: of the row. */
+export const textEmbeddings = (ids: Tensor, s: TextSettings, sentence?: Tensor): Tensor =>
+  scope('embeddings', () => embeddings(ids, s, sentence));
 
-/** Layers `from` up to and without `to`. */
-export function textLayers(x: Tensor, mask: Tensor, s: TextSettings, from: number, to: number): Tensor {
+/** Layers `from` up to and without `to`. `groups` [b t]: of tokens that see each other; or, unless `own`, the padding mask. */
+export function textLayers(x: Tensor, groups: Tensor, s: TextSettings, from: number, to: number, own = false): Tensor {
   let y = x;
   scope('encoder', () =>
     scope('layer', () => {
-      for (let i = from; i < to; i++) y = scope(`${i}`, () => layer(y, mask, s));
+      for (let i = from; i < to; i++) y = scope(`${i}`, () => layer(y, groups, s, own));
     }),
   );
   return y;
@@ -50,14 +52,17 @@ export function textInputs(s: Settings): Readonly<Record<string, InputSpec>> {
   };
 }
 
-/** Token features [b t c] from such inputs. */
+/** Token features [b t c] from such inputs. Where tokens see their own sentence alone, what attends to what is a matter of
+ *  sentence_ids; special tokens and padding are a sentence of their own. */
 export function textTokens(x: Readonly<Record<string, Tensor>>, s: Settings): Tensor {
   const frozen = frozenLayers(s);
-  return scope('text', () =>
-    frozen === null
-      ? textTransformer(x.input_ids!, x.attention_mask!, s.text)
-      : textLayers(x.text_hidden!, x.attention_mask!, s.text, frozen, s.text.layers),
-  );
+  const sentence = s.textScope === 'sentence' ? x.sentence_ids : undefined;
+  const groups = sentence ?? x.attention_mask!;
+  return scope('text', () => {
+    if (frozen !== null) return textLayers(x.text_hidden!, groups, s.text, frozen, s.text.layers, sentence !== undefined);
+    const embedded = textEmbeddings(x.input_ids!, s.text, sentence);
+    return textLayers(embedded, groups, s.text, 0, s.text.layers, sentence !== undefined);
+  });
 }
 
 /** Token features [b t c] and mask [b t] -> one vector a sequence, [b c]. */
@@ -77,7 +82,7 @@ const norm = (x: Tensor, s: TextSettings): Tensor =>
   scope('LayerNorm', () => layerNorm(x, 'c', { eps: s.layerNormEps }));
 
 /** Sum of the embeddings of words, positions and the first token type, normalised. */
-function embeddings(ids: Tensor, s: TextSettings): Tensor {
+function embeddings(ids: Tensor, s: TextSettings, sentence?: Tensor): Tensor {
   const table = (name: string, rows: number): Tensor =>
     scope(name, () => param('weight', { r: rows, c: s.hiddenSize }, { init: NORMAL }));
   const real = ids.ne(s.padTokenId);
@@ -89,11 +94,21 @@ function embeddings(ids: Tensor, s: TextSettings): Tensor {
   const words = rowsOf(table('word_embeddings', s.vocabSize), ids);
   const types = table('token_type_embeddings', s.typeVocabSize).slice('r', 0, 1).squeeze('r');
   const rows = table('position_embeddings', s.maxPositions);
-  const places =
-    s.positions === 'bert'
+  const places = sentence
+    ? gather(rows, withinSentence(sentence, s))
+    : s.positions === 'bert'
       ? rows.slice('r', 0, ids.size('t')).rename({ r: 't' })
       : rowsOf(rows, robertaPositions(real.cast('f32'), s));
   return norm(words.add(places).add(types), s);
+}
+
+/** The place of each token in its sentence [b t], from the first position. */
+function withinSentence(sentence: Tensor, s: TextSettings): Tensor {
+  const n = sentence.size('t');
+  const before = iota('u', n).expand('t', n).lt(iota('t', n)); // [u t]
+  const same = sentence.rename({ t: 'u' }).expand('t', n).eq(sentence); // [b u t]
+  const place = same.and(before).cast('f32').sum('u');
+  return place.add(s.positions === 'bert' ? 0 : s.padTokenId + 1).cast('i32');
 }
 
 /** real [b t], 1 for tokens -> place of each among those that are no padding, from padTokenId + 1; padding has padTokenId itself. */
@@ -104,24 +119,24 @@ function robertaPositions(real: Tensor, s: TextSettings): Tensor {
   return place.mul(real).add(s.padTokenId).cast('i32');
 }
 
-function layer(x: Tensor, mask: Tensor, s: TextSettings): Tensor {
+function layer(x: Tensor, groups: Tensor, s: TextSettings, own: boolean): Tensor {
   const attended = scope('attention', () => {
-    const heads = scope('self', () => selfAttention(x, mask, s));
+    const heads = scope('self', () => selfAttention(x, groups, s, own));
     return scope('output', () => norm(dense(heads, s.hiddenSize).add(x), s));
   });
   const wide = scope('intermediate', () => gelu(dense(attended, s.intermediateSize)));
   return scope('output', () => norm(dense(wide, s.hiddenSize).add(attended), s));
 }
 
-function selfAttention(x: Tensor, mask: Tensor, s: TextSettings): Tensor {
+function selfAttention(x: Tensor, groups: Tensor, s: TextSettings, own: boolean): Tensor {
   const e = s.hiddenSize / s.heads;
   const project = (name: string, token: string): Tensor =>
     scope(name, () => linear(x, s.hiddenSize, { axis: 'c', init: NORMAL, biasInit: ZERO }))
       .split('c', { h: s.heads, e })
       .rename({ b: 'g', t: token });
-  const keys = mask.rename({ b: 'g', t: 'm' });
+  const keys = groups.rename({ b: 'g', t: 'm' });
   // Every query is of the group of tokens; padding, as a key, is of the other.
-  const queries = mask.mul(0).add(1).rename({ b: 'g', t: 'n' });
+  const queries = (own ? groups : groups.mul(0).add(1)).rename({ b: 'g', t: 'n' });
   return attention(project('query', 'n'), project('key', 'm'), project('value', 'm'), {
     groups: { q: queries, k: keys, maskValue: MASKED },
   })

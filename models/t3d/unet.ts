@@ -12,14 +12,12 @@ function residual(x: Tensor, width: number, stride: number): Tensor {
   return leakyRelu(y.add(same ? x : conv('conv3', x, width, stride, 1)));
 }
 
-/** volume [b d h w c] -> a map a level, each halved (rounded up) and of the given width: a convolution first, then residual ones. */
+/** volume [b d h w c] -> a map a level, each halved (rounded up) and of the given width. */
 export function unetEncoder(volume: Tensor, channels: readonly number[]): Tensor[] {
   const maps: Tensor[] = [];
   scope('encoder', () => {
     channels.forEach((width, i) => {
-      const below = maps[i - 1];
-      const level = (): Tensor => (below ? residual(below, width, 2) : leakyRelu(conv('conv1', volume, width, 2)));
-      maps.push(scope(`${i}`, level));
+      maps.push(scope(`${i}`, () => residual(maps[i - 1] ?? volume, width, 2)));
     });
   });
   return maps;
