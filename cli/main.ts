@@ -4,14 +4,16 @@ import type { Command } from './command.ts';
 import { bench } from './commands/bench.ts';
 import { build } from './commands/build.ts';
 import { dataPhantom } from './commands/data-phantom.ts';
+import { dataPrepare } from './commands/data-prepare.ts';
 import { dataReports } from './commands/data-reports.ts';
 import { dataSplit } from './commands/data-split.ts';
 import { dataTokenize } from './commands/data-tokenize.ts';
 import { dataVocabulary } from './commands/data-vocabulary.ts';
 import { doctor } from './commands/doctor.ts';
-import { experiment } from './commands/experiment.ts';
 import { evaluate } from './commands/eval.ts';
+import { experiment } from './commands/experiment.ts';
 import { inspect } from './commands/inspect.ts';
+import { pretrain } from './commands/pretrain.ts';
 import { run } from './commands/run.ts';
 import { segment } from './commands/segment.ts';
 import { train } from './commands/train.ts';
@@ -24,6 +26,7 @@ import { version } from './version.ts';
 export const COMMANDS: readonly Command[] = [
   build,
   run,
+  pretrain,
   train,
   segment,
   evaluate,
@@ -33,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   doctor,
   experiment,
   dataPhantom,
+  dataPrepare,
   dataReports,
   dataSplit,
   dataVocabulary,
