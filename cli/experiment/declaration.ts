@@ -52,6 +52,17 @@ export interface Declaration {
   readonly draws: number;
   /** Inverse strength of the probe's penalty. */
   readonly c: number;
+
+  // ── lesions segmented after fine-tuning on masks
+  readonly segmentation: {
+    /** Seeds of each fraction of the masks; 0 leaves it out. */
+    readonly seeds: readonly number[];
+    readonly steps: number;
+    readonly crops: number;
+    readonly lr: number;
+    /** Of a lesion's voxels in the cross-entropy. */
+    readonly weight: number;
+  };
 }
 
 export const FULL: Declaration = {
@@ -76,6 +87,7 @@ export const FULL: Declaration = {
   fractions: [0.05, 0.2, 1],
   draws: 8,
   c: 0.01,
+  segmentation: { seeds: [6, 3, 3], steps: 600, crops: 4, lr: 1e-3, weight: 10 },
 };
 
 /** The small copy that tests run: t3d against its control, encoder alone. */
@@ -87,4 +99,5 @@ export const SMALL: Declaration = {
   steps: 200,
   fractions: [1],
   draws: 1,
+  segmentation: { ...FULL.segmentation, seeds: [0, 0, 0] },
 };

@@ -5,6 +5,7 @@ import { build } from '../../compiler/index.ts';
 import { writeFileAtomic } from '../../data/node.ts';
 import t3d from '../../models/t3d/index.ts';
 import { open, type Session } from '../../runtime/index.ts';
+import { pause } from '../../tasks/pause.ts';
 import { batchOf, settingsOf } from './arms.ts';
 import type { Arm, Declaration } from './declaration.ts';
 import type { Features } from './probe.ts';
@@ -47,6 +48,8 @@ export async function pretrainArm(
     const outputs = ['tcl', 'tir', 'accuracy'];
     for await (const s of session.train('pretrain', batches, { steps: d.steps, seed, outputs, signal: o.signal })) {
       const value = (name: string): number => (s.outputs[name] as Float32Array)[0]!;
+      // One thread runs inline: without this no signal would be heard before the end.
+      await pause();
       o.onStep?.({ step: s.step, loss: s.loss, tcl: value('tcl'), tir: value('tir'), accuracy: value('accuracy') });
     }
     return await session.weights();
@@ -109,7 +112,7 @@ async function encodeAll(session: Session, list: readonly Study[]): Promise<{ wi
 }
 
 /** An artifact of the preset pico, built once. */
-async function opened(
+export async function opened(
   name: string,
   entries: readonly string[],
   set: Record<string, unknown>,

@@ -5,11 +5,11 @@ import {
   PART_STATIONS,
   PART_TILE,
   PART_WINDOW,
+  type PartStatement,
   type PartTruth,
   partLabels,
   phantomPart,
 } from '../../data/index.ts';
-import { sectionsOf, sentencesOf } from '../../data/report-text.ts';
 import { TextTokenizer } from '../../data/tokens.ts';
 import { tokenizerJson, trainWordPiece } from '../../data/wordpiece.ts';
 import type { Declaration } from './declaration.ts';
@@ -25,7 +25,8 @@ export interface Study {
   readonly mask: Int32Array;
   /** 0: in no sentence, else its number from 1. */
   readonly sentence: Int32Array;
-  readonly sentences: readonly string[];
+  /** Of each sentence: what it states. */
+  readonly statements: readonly PartStatement[];
 }
 
 export const STATIONS = PART_STATIONS;
@@ -53,15 +54,14 @@ export function studiesOf(d: Declaration): Studies {
   const tokenizer = new TextTokenizer(tokenizerJson(pieces));
   const finish = (s: ReturnType<typeof phantomPart>): Study => {
     if (s.image.dims.join() !== PART_SIZE.join()) throw new Error(`a study of ${s.image.dims.join(' × ')} voxels`);
-    // The impression says the same again.
-    const findings = sectionsOf(s.report.text).filter((part) => part.kind === 'findings');
-    const sentences = findings.flatMap((part) => sentencesOf(part.text));
+    // The findings alone: an impression says the same again.
+    const { sentences, statements } = s.report;
     return {
       volume: applyWindow(s.image.data, PART_WINDOW),
       lesions: s.label.data,
       kinds: partLabels(s.truth),
       truth: s.truth,
-      sentences,
+      statements,
       ...tokensOf(sentences, tokenizer, d),
     };
   };
