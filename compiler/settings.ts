@@ -66,10 +66,7 @@ function parse(key: string, value: unknown, like: unknown): unknown {
   if (typeof like === 'number') return Number.isFinite(Number(value)) && value !== '' ? Number(value) : bad('a number');
   if (typeof like === 'boolean') return value === 'true' ? true : value === 'false' ? false : bad('true or false');
   if (Array.isArray(like)) {
-    const list = value
-      .replace(/^\[|\]$/g, '')
-      .split(/[,x]/)
-      .map((v) => v.trim());
+    const list = listFrom(value);
     const numbers = list.map(Number);
     // an empty default does not say of what
     if (like.length === 0) return numbers.every(Number.isFinite) ? numbers : list;
@@ -77,6 +74,23 @@ function parse(key: string, value: unknown, like: unknown): unknown {
     return numbers.every(Number.isFinite) ? numbers : bad('numbers separated by commas');
   }
   return value;
+}
+
+/** `a,b`, `["a","b"]`, and for numbers `64x96x64`. */
+function listFrom(text: string): unknown[] {
+  if (text.startsWith('['))
+    try {
+      const json: unknown = JSON.parse(text);
+      if (Array.isArray(json)) return json;
+    } catch {
+      // [64,64,64] and [a,b] alike
+    }
+  if (text.trim() === '') return [];
+  const sizes = /^\[?\s*[\d.]+(\s*x\s*[\d.]+)+\s*\]?$/.test(text);
+  return text
+    .replace(/^\[|\]$/g, '')
+    .split(sizes ? 'x' : ',')
+    .map((v) => v.trim());
 }
 
 const isRecord = (v: unknown): v is Record<string, unknown> => v !== null && typeof v === 'object' && !Array.isArray(v);

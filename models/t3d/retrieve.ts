@@ -1,13 +1,13 @@
 // A study and a report scored as pre-training scores them, one side at a time: what is kept of a study, what is kept of a report,
 // and what compares them. Pre-training normalises over its batch; here the mean and variance of each channel are inputs, so that a
 // score does not depend on what else is scored with it. `contrastMoments` measures them over batches such as training's.
-import { attention, einsum, f32, i32, type InputSpec, param, region, scope, type Tensor } from '../../dsl/index.ts';
+import { attention, einsum, f32, type InputSpec, i32, param, region, scope, type Tensor } from '../../dsl/index.ts';
 import { widths } from './backbone.ts';
 import { inverseTemperature, NORM_EPS, project, sentenceFeatures, unit } from './contrast.ts';
 import { tokensOf } from './pretrain.ts';
 import { CONTRAST, refuseMethod } from './pretrain-settings.ts';
 import type { Settings } from './settings.ts';
-import { textTransformer } from './text.ts';
+import { textTokens } from './text.ts';
 import { checkText } from './text-settings.ts';
 
 type Tensors = Readonly<Record<string, Tensor>>;
@@ -56,7 +56,7 @@ export function embedReport(x: Tensors, s: Settings): Tensors {
   checkMethod(s);
   checkText(s.text, s.textTokens);
   const wide = widths(s).tokens;
-  const tokens = scope('text', () => textTransformer(x.input_ids!, x.attention_mask!, s.text));
+  const tokens = textTokens(x, { ...s, textTrain: 'all' });
   if (!bySentences(s)) {
     const m = x.attention_mask!.cast('f32');
     const pooled = tokens.mul(m).sum('t').div(m.sum('t').max(1));
