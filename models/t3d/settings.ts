@@ -274,7 +274,8 @@ export function preprocess(s: Settings): T3DPreprocess {
     spacing: s.spacing,
     window: s.window,
     foreground: { above: -500, margin: 3 },
-    thickSlices: { above: 5, action: 'refuse' },
+    // Slices as thick as the working spacing itself are no loss.
+    thickSlices: { above: Math.max(5, ...s.spacing), action: 'refuse' },
     patch: s.size,
     overlap: s.overlap,
     blend: 'gaussian',
