@@ -32,7 +32,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   kernels: ['assemblyscript', 'webgpu'],
   compiler: ['assemblyscript', 'esbuild', 'fflate'],
   runtime: ['fflate', 'webgpu'],
-  data: ['@huggingface/tokenizers', 'csv-parse', 'dicom-parser', 'fflate', 'nifti-reader-js', 'pngjs'],
+  data: ['@huggingface/tokenizers', 'csv-parse', 'dicom-parser', 'fflate', 'nifti-reader-js', 'pngjs', 'zarrita'],
   cli: ['sade', 'webgpu', 'fflate', 'pngjs'],
   bin: ['tsx'],
 };
