@@ -16,16 +16,21 @@ export interface PretrainPlan {
   readonly pairs: string;
   /** Of names, patients and texts: a run goes on with the pairs that it was begun with. Null before they were read. */
   readonly pairsHash: string | null;
+  readonly columns: Readonly<Record<string, string>>;
   /** A file of splits, and which of them. */
   readonly splits: string | null;
   readonly fold: number;
   readonly val: string | null;
   /** Null where the method reads no reports. */
   readonly tokenizer: string | null;
+  /** Of its file, as with the pairs. */
+  readonly tokenizerHash: string | null;
   readonly sections: Sections;
   readonly drop: readonly Drop[];
   readonly weights: string | null;
   readonly textWeights: string | null;
+  /** Whether either had any of the text tower. */
+  readonly hasTextWeights: boolean;
   readonly steps: number;
   readonly lr: number;
   readonly warmup: number;
@@ -71,7 +76,7 @@ export interface PretrainValues {
   readonly patience: number | undefined;
   readonly 'save-every': number;
   readonly cache: string;
-  readonly columns: Readonly<Record<string, string>> | undefined;
+  readonly columns: Readonly<Record<string, string>>;
   readonly device: 'auto' | 'webgpu' | 'wasm';
   readonly threads: number | undefined;
 }
@@ -124,14 +129,17 @@ export function planPretraining(
     graphHash: manifest.graphHash,
     pairs: resolve(pairs),
     pairsHash: base?.pairsHash ?? null,
+    columns: Object.keys(v.columns).length > 0 ? v.columns : (base?.columns ?? {}),
     splits: splits && resolve(splits),
     fold: v.fold ?? base?.fold ?? 0,
     val: val && resolve(val),
     tokenizer: v.tokenizer !== undefined ? resolve(v.tokenizer) : (base?.tokenizer ?? null),
+    tokenizerHash: base?.tokenizerHash ?? null,
     sections: v.sections ?? base?.sections ?? 'findings+impression',
     drop: v.drop === undefined ? (base?.drop ?? []) : parseDrops(v.drop),
     weights: v.weights ?? base?.weights ?? null,
     textWeights: v['text-weights'] ?? base?.textWeights ?? null,
+    hasTextWeights: base?.hasTextWeights ?? v['text-weights'] !== undefined,
     steps,
     lr: v.lr ?? base?.lr ?? training?.lr ?? 0,
     warmup: v.warmup ?? base?.warmup ?? Math.min(schedule?.warmup ?? 0, Math.ceil(steps / 10)),

@@ -1,6 +1,7 @@
 // Text tower and tokenizer of a pre-training: which they are, and that they belong together.
+import { createHash } from 'node:crypto';
 import { copyFile, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { isDataError } from '../data/errors.ts';
 import { readBytes, readJson } from '../data/node.ts';
 import { TextTokenizer } from '../data/tokens.ts';
@@ -14,20 +15,33 @@ const FILES = ['tokenizer.json', 'tokenizer_config.json'] as const;
 /** Towers are padded to a multiple of this many words. */
 const PADDED_TO = 64;
 
-/** The tokenizer of the plan, held to the tower and to the weights; null where the method reads no reports. `from`: where it lies.
- *  @throws UsageError `missing-argument`; CliError `tokenizer-mismatch`; DataError `tokenizer-json` */
+export interface ChosenTokenizer {
+  readonly tokenizer: TextTokenizer;
+  readonly from: string;
+  /** SHA-256 of the file. */
+  readonly hash: string;
+}
+
+/** The tokenizer of the plan, held to the tower and to the weights; null where the method reads no reports. `run`: the folder of a run
+ *  that goes on, whose own copy is taken. @throws UsageError `missing-argument`; CliError `tokenizer-mismatch`; DataError
+ *  `tokenizer-json` */
 export async function tokenizerOf(
   plan: PretrainPlan,
   contract: PretrainContract,
-): Promise<{ readonly tokenizer: TextTokenizer; readonly from: string } | null> {
+  run: string | null,
+): Promise<ChosenTokenizer | null> {
   const { text } = contract;
   if (!text) return null;
   if (plan.tokenizer === null)
     throw new UsageError('missing-argument', `${contract.method} reads reports and needs --tokenizer FILE|FOLDER`, {
       hint: 'Take that of the text tower, or make one: t3dc data vocabulary PAIRS -o FOLDER.',
     });
-  const from = (await isFolder(plan.tokenizer)) ? join(plan.tokenizer, FILES[0]) : plan.tokenizer;
+  const given = run ?? plan.tokenizer;
+  const from = (await isFolder(given)) ? join(given, FILES[0]) : given;
   const json = await readJson(from);
+  const hash = createHash('sha256')
+    .update(await readBytes(from))
+    .digest('hex');
   const tokenizer = new TextTokenizer(json, await configBeside(from));
   const mismatch = (found: string, expected: string, hint: string): CliError =>
     new CliError('tokenizer-mismatch', 'this tokenizer is not that of the text tower', { found, expected, hint });
@@ -37,7 +51,13 @@ export async function tokenizerOf(
   if (tokenizer.padId !== text.padId)
     throw mismatch(`padding is token ${tokenizer.padId}`, `token ${text.padId}`, rebuild);
   const weights = plan.textWeights ?? (await weightsWithTokenizer(plan.weights));
-  if (weights === null) return { tokenizer, from };
+  if (plan.tokenizerHash !== null && plan.tokenizerHash !== hash)
+    throw mismatch(
+      `${from} of hash ${hash.slice(0, 12)}`,
+      `the run's own, ${plan.tokenizerHash.slice(0, 12)}`,
+      'Leave --tokenizer out: the run has its own.',
+    );
+  if (run !== null || weights === null) return { tokenizer, from, hash };
   const beside = join(dirname(weights), FILES[0]);
   const theirs = await readJson(beside).catch((e) => {
     if (isDataError(e, 'file-missing')) return null;
@@ -55,24 +75,26 @@ export async function tokenizerOf(
       `${text.vocabulary}, the words that ${weights} has rows for`,
       'Give the tokenizer with which these weights were trained.',
     );
-  return { tokenizer, from };
+  return { tokenizer, from, hash };
 }
 
 /** Copies the tokenizer into the run: its weights mean nothing without it. */
 export async function keepTokenizer(from: string, dir: string): Promise<void> {
+  if (resolve(dirname(from)) === resolve(dir)) return;
   await copyFile(from, join(dir, FILES[0]));
   const config = join(dirname(from), FILES[1]);
   if (await stat(config).catch(() => null)) await copyFile(config, join(dir, FILES[1]));
 }
 
 /** In words: `BERT, 2 layers, 128 wide, 2048 words; drawn from seed 0 and trained from nothing`. */
-export function towerOf(manifest: Manifest, plan: PretrainPlan, hasWeights: boolean): string {
+export function towerOf(manifest: Manifest, plan: PretrainPlan): string {
+  const hasWeights = plan.hasTextWeights;
   const { text, textTrain } = manifest.model.settings as {
     readonly text: { positions: string; layers: number; hiddenSize: number; vocabSize: number };
     readonly textTrain: number | 'all';
   };
   const name = text.positions === 'roberta' ? 'RoBERTa' : 'BERT';
-  const size = `${name}, ${text.layers} layers, ${text.hiddenSize} wide, ${text.vocabSize} words`;
+  const size = `${name}, ${text.layers} ${text.layers === 1 ? 'layer' : 'layers'}, ${text.hiddenSize} wide, ${text.vocabSize} words`;
   const given = plan.textWeights ?? plan.weights;
   const source = hasWeights && given ? `weights of ${basename(given)}` : `drawn from seed ${plan.seed}`;
   const frozen =
