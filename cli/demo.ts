@@ -10,9 +10,9 @@ import { lossEntry } from '../tasks/contract.ts';
 import { segmentationContract } from '../tasks/index.ts';
 import { parseArguments } from './arguments.ts';
 import { describe, EXIT, exitCodeOf, showError } from './errors.ts';
-import { main } from './main.ts';
 import { Output } from './output.ts';
 import { withSession } from './session.ts';
+import { Failed, t3dc } from './steps.ts';
 import { showTime } from './units.ts';
 
 /** Training may take this long; with it the whole demonstration stays below six minutes on two slow cores. */
@@ -109,21 +109,6 @@ const SETTINGS = [
   'weightCE=1,4,11,10,5,7',
   'diceBackground=false',
 ];
-
-/** A command that failed has told why. */
-class Failed extends Error {
-  readonly exitCode: number;
-  constructor(exitCode: number) {
-    super('a command failed');
-    this.exitCode = exitCode;
-  }
-}
-
-async function t3dc(...words: string[]): Promise<void> {
-  process.stdout.write(`$ t3dc ${words.join(' ')}\n`);
-  const code = await main(words);
-  if (code !== EXIT.ok) throw new Failed(code);
-}
 
 /**
  * Measures a step without training and says how many fit, and on which device: what follows need not look for a GPU again. The

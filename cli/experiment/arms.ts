@@ -59,6 +59,7 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
       lambdaTir: d.restoration[arm] ?? 0,
       restoreText: arm === 't3d' || arm === 't3d-shuffled',
       agreement: 1,
+      placeKeys: d.placeKeys,
     },
   };
 }

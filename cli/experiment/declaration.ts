@@ -37,6 +37,8 @@ export interface Declaration {
   readonly vocabulary: number;
   readonly textTokens: number;
   readonly sentences: number;
+  /** A sentence's keys know the tile that they are of. */
+  readonly placeKeys: boolean;
   /** Weight of restoration, by arm; the arms that are not named have none. */
   readonly restoration: Readonly<Partial<Record<Arm, number>>>;
   /** Augmentation of a study: a gain of 1 ± gain, a shift of standard deviation `shift`, noise of a standard deviation up to `noise`,
@@ -79,6 +81,7 @@ export const FULL: Declaration = {
   vocabulary: 512,
   textTokens: 160,
   sentences: 12,
+  placeKeys: true,
   restoration: { restore: 1, contrast: 1, swinssl: 1 },
   gain: 0.15,
   shift: 0.05,

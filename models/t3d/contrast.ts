@@ -70,7 +70,7 @@ export function sentenceFeatures(tokens: Tensor, sentence: Tensor, s: number): {
  */
 export function sentenceContrast(V: Tensor, E: Tensor, valid: Tensor, candidates: Tensor, p: PretrainSettings): Contrast {
   return scope('contrast', () => {
-    const { found, count } = answers(V, E);
+    const { found, count } = answers(V, E, p);
     const m = valid.rename({ b: 'i' });
     const answer = unit(batchNorm(found, 'j i s', m)); // [j i s c]
     const wide = V.size('c');
@@ -81,8 +81,16 @@ export function sentenceContrast(V: Tensor, E: Tensor, valid: Tensor, candidates
   });
 }
 
+/** The tokens as they are asked: with the place of their tile, where keys know it. V [b n c], n in the order of the tiles. */
+export function asked(V: Tensor, p: PretrainSettings): Tensor {
+  if (!p.placeKeys) return V;
+  const c = V.size('c');
+  const place = param('place', { k: p.tiles, c }, { init: { kind: 'constant', value: 0 } });
+  return V.add(place.expand('n', V.size('n') / p.tiles, 'c').merge('k n', 'n'));
+}
+
 /** Where each sentence of each report looks in each study: found [j i s c]. */
-function answers(V: Tensor, E: Tensor): { found: Tensor; count: (valid: Tensor) => Tensor } {
+function answers(V: Tensor, E: Tensor, p: PretrainSettings): { found: Tensor; count: (valid: Tensor) => Tensor } {
   const [b, s, c] = [E.size('b'), E.size('s'), V.size('c')];
   const q = project('query', E, c)
     .merge('b s', 'n')
@@ -90,7 +98,7 @@ function answers(V: Tensor, E: Tensor): { found: Tensor; count: (valid: Tensor) 
     .expand('g', b, 'n')
     .rename({ c: 'e' });
   const asTokens = (x: Tensor): Tensor => x.rename({ b: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
-  const o = attention(q, asTokens(project('key', V, c)), asTokens(V)); // [g n h e]
+  const o = attention(q, asTokens(project('key', asked(V, p), c)), asTokens(V)); // [g n h e]
   return {
     found: o.squeeze('h').split('n', { i: b, s }).rename({ g: 'j', e: 'c' }),
     count: (valid) => valid.cast('f32').sum('s').max(1),
@@ -98,11 +106,11 @@ function answers(V: Tensor, E: Tensor): { found: Tensor; count: (valid: Tensor) 
 }
 
 /** The weights with which the sentences of its own report look at each study: E [b s c'], V [b n c] -> [b s n]. For pictures. */
-export function attentionOf(V: Tensor, E: Tensor): Tensor {
+export function attentionOf(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
   return scope('contrast', () => {
     const c = V.size('c');
     const q = project('query', E, c);
-    const k = project('key', V, c);
+    const k = project('key', asked(V, p), c);
     const scores = q.expand('n', V.size('n'), 'c').mul(k).sum('c').mul(c ** -0.5);
     return logSoftmax(scores, 'n').exp();
   });

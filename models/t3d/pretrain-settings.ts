@@ -41,6 +41,9 @@ export interface PretrainSettings {
   readonly lambdaTir: number;
   /** κ: every sentence must find its place. */
   readonly kappa: number;
+  /** Keys know which tile of the study they are of (a learned vector a tile, 0 at the start), so that a sentence can look where its
+   *  organ is. Values do not: what is compared holds neither text nor place. Needs tiles in the same order in every study. */
+  readonly placeKeys: boolean;
   /** τ at the start; learnable, 1/τ at most 100. */
   readonly temperature: number;
   /** Reports whose features agree more than this (cosine, centred over the batch) are no candidates; 1: all are. */
@@ -73,6 +76,7 @@ export const PRETRAIN_DEFAULTS: PretrainSettings = {
   lambdaTcl: 1,
   lambdaTir: 1,
   kappa: 3,
+  placeKeys: false,
   temperature: 0.1,
   agreement: 0.95,
   softTargets: 0,

@@ -167,7 +167,7 @@ export const groundInputs = (s: Settings): Inputs => ({ ...tilesInput(s), ...tex
 export function ground(x: Tensors, s: Settings): Tensors {
   const v = tokensOf(x.tiles!, s, false);
   const { features } = sentenceFeatures(reportOf(x, s).features, x.sentence_ids!, s.pretrain.sentences);
-  const a = attentionOf(v.merge('k n', 'n'), features);
+  const a = attentionOf(v.merge('k n', 'n'), features, s.pretrain);
   return { attention: a.split('n', { k: v.size('k'), n: v.size('n') }) };
 }
 
