@@ -3,7 +3,7 @@
 // score does not depend on what else is scored with it. `contrastMoments` measures them over batches such as training's.
 import { attention, einsum, f32, type InputSpec, i32, param, region, scope, type Tensor } from '../../dsl/index.ts';
 import { widths } from './backbone.ts';
-import { inverseTemperature, NORM_EPS, project, sentenceFeatures, unit } from './contrast.ts';
+import { asked, inverseTemperature, NORM_EPS, project, sentenceFeatures, unit } from './contrast.ts';
 import { tokensOf } from './pretrain.ts';
 import { CONTRAST, refuseMethod } from './pretrain-settings.ts';
 import type { Settings } from './settings.ts';
@@ -102,7 +102,7 @@ export function contrastMoments(x: Tensors, s: Settings): Tensors {
   const { study, sentence, valid } = sides(x);
   const there = x.present!.rename({ b: 'j' });
   const studies = bySentences(s)
-    ? moments(answers(study, x.query!.rename({ b: 'i' })), 'j i s', valid.expand('j', s.batch, 'i').mul(there))
+    ? moments(answers(study, x.query!.rename({ b: 'i' }), s), 'j i s', valid.expand('j', s.batch, 'i').mul(there))
     : moments(study, 'j', there);
   const text = moments(sentence, 'i s', valid);
   return {
@@ -124,16 +124,14 @@ export function scorePairsInputs(s: Settings): Inputs {
 export function scorePairs(x: Tensors, s: Settings): Tensors {
   checkMethod(s);
   const { study, sentence, valid } = sides(x);
-  const asked = normalised(sentence, x.text_mean!, x.text_variance!); // [i s c]
-  return scope('contrast', () => {
-    const scale = inverseTemperature(s.pretrain).mul(bySentences(s) ? s.pretrain.kappa : 1);
-    const found = bySentences(s)
-      ? answers(study, x.query!.rename({ b: 'i' }))
-      : study.expand('i', s.batch, 'c').expand('s', 1, 'c');
-    const each = normalised(found, x.study_mean!, x.study_variance!).mul(asked).sum('c').mul(valid); // [j i s]
-    const scores = each.sum('s').div(valid.sum('s').max(1)).mul(scale);
-    return { scores: scores.rename({ j: 'b', i: 'b2' }) };
-  });
+  const said = normalised(sentence, x.text_mean!, x.text_variance!); // [i s c]
+  const scale = scope('contrast', () => inverseTemperature(s.pretrain)).mul(bySentences(s) ? s.pretrain.kappa : 1);
+  const found = bySentences(s)
+    ? answers(study, x.query!.rename({ b: 'i' }), s)
+    : study.expand('i', s.batch, 'c').expand('s', 1, 'c');
+  const each = normalised(found, x.study_mean!, x.study_variance!).mul(said).sum('c').mul(valid); // [j i s]
+  const scores = each.sum('s').div(valid.sum('s').max(1)).mul(scale);
+  return { scores: scores.rename({ j: 'b', i: 'b2' }) };
 }
 
 const sides = (x: Tensors): { study: Tensor; sentence: Tensor; valid: Tensor } => ({
@@ -146,11 +144,12 @@ const normalised = (x: Tensor, mean: Tensor, variance: Tensor): Tensor =>
   unit(x.sub(mean).mul(variance.add(NORM_EPS).rsqrt()));
 
 /** Tokens [j n c] and queries [i s c] -> what each found in each study, [j i s c]. */
-function answers(study: Tensor, query: Tensor): Tensor {
-  const [i, s] = [query.size('i'), query.size('s')];
+function answers(study: Tensor, query: Tensor, { pretrain }: Settings): Tensor {
+  const split = { i: query.size('i'), s: query.size('s') };
   const q = query.merge('i s', 'n').expand('h', 1, 'c').expand('g', study.size('j'), 'n').rename({ c: 'e' });
-  const tokens = study.rename({ j: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
-  return attention(q, tokens, tokens).squeeze('h').split('n', { i, s }).rename({ g: 'j', e: 'c' });
+  const asTokens = (x: Tensor): Tensor => x.rename({ j: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
+  const keys = scope('contrast', () => asked(study, pretrain));
+  return attention(q, asTokens(keys), asTokens(study)).squeeze('h').split('n', split).rename({ g: 'j', e: 'c' });
 }
 
 /** Over `axes`, weighed by `weight` over the same axes. */

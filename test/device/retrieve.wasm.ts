@@ -39,6 +39,7 @@ const settingsOf = (method: Method): Settings => ({
     tileBatch: 1,
     sentences: S,
     lambdaTir: 0,
+    placeKeys: true,
     agreement: 1,
   },
 });
