@@ -70,6 +70,8 @@ export async function pretrainRun(artifact: string, values: PretrainValues, cont
       hasTextWeights: hasText,
     };
     const tower = text ? towerOf(manifest, plan) : null;
+    if (contract.text?.hidden && !hasText)
+      out.note('layers of the text tower are frozen that were never trained: give them by --text-weights');
     const config = runConfig('pretrain', ENTRY, manifest, plan, {
       training: { list: plan.pairs, pairs: train.pairs.length },
       validation: val ? { list: plan.val ?? plan.splits, pairs: val.pairs.length } : null,

@@ -19,7 +19,7 @@ export interface LeakDiagnostics {
   readonly accuracyImagesShuffled: number | null;
   /** All reports empty: at chance, unless the loss is solved by the images alone. */
   readonly accuracyTextNull: number | null;
-  /** |∂TCL/∂V|: 0 where the images were not used. */
+  /** |∂TCL/∂V| of image and text: 0 where the images were not used. */
   readonly gradTokens: number | null;
   /** The restoration shown another study's report. */
   readonly tirSwapped: number | null;
@@ -90,7 +90,8 @@ export async function diagnoseLeaks(
       const swapped = await withRows(b, nextRows(b.rows), contract, options);
       add('tirSwapped', (await of(swapped)).tir!);
     }
-    options.onProgress?.(++done, total);
+    done++;
+    options.onProgress?.(done, total);
   }
   if (done === 0) throw new T3dcError('bad-option', 'there is no batch to diagnose', { expected: 'at least one' });
   const mean = (name: string): number => sums[name]! / done;
@@ -105,7 +106,7 @@ export async function diagnoseLeaks(
     accuracy: tiles > 0 ? mean('accuracy') : null,
     accuracyImagesShuffled: pairs ? mean('imagesShuffled') : null,
     accuracyTextNull: pairs ? mean('textNull') : null,
-    gradTokens: tiles > 0 ? mean('gradTokens') : null,
+    gradTokens: pairs ? mean('gradTokens') : null,
     tirSwapped,
     deltaText: tirSwapped === null ? null : tirSwapped - tir!,
   };
