@@ -60,6 +60,7 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
       restoreText: arm === 't3d' || arm === 't3d-shuffled',
       agreement: 1,
       placeKeys: d.placeKeys,
+      lambdaSentence: d.lambdaSentence,
     },
   };
 }

@@ -39,6 +39,8 @@ export interface Declaration {
   readonly sentences: number;
   /** A sentence's keys know the tile that they are of. */
   readonly placeKeys: boolean;
+  /** Weight of each sentence's own cross-entropy. */
+  readonly lambdaSentence: number;
   /** Weight of restoration, by arm; the arms that are not named have none. */
   readonly restoration: Readonly<Partial<Record<Arm, number>>>;
   /** Augmentation of a study: a gain of 1 ± gain, a shift of standard deviation `shift`, noise of a standard deviation up to `noise`,
@@ -82,6 +84,7 @@ export const FULL: Declaration = {
   textTokens: 160,
   sentences: 12,
   placeKeys: true,
+  lambdaSentence: 0,
   restoration: { restore: 1, contrast: 1, swinssl: 1 },
   gain: 0.15,
   shift: 0.05,

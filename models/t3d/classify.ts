@@ -17,9 +17,11 @@ export function studyFeatures(tiles: Tensor, s: Settings, training: boolean): Te
   return concat([v.mean('k n'), v.amax('k n')], 'c');
 }
 
-/** logits [b f], a finding each */
-export const findings = (tiles: Tensor, s: Settings, training: boolean): Tensor =>
-  scope('classify', () => linear(studyFeatures(tiles, s, training), s.findings, { axis: 'c' })).rename({ c: 'f' });
+/** logits [b f], a finding each. The encoder's parameters keep their names, so that pre-trained ones load; the head is `classify`. */
+export function findings(tiles: Tensor, s: Settings, training: boolean): Tensor {
+  const features = studyFeatures(tiles, s, training);
+  return scope('classify', () => linear(features, s.findings, { axis: 'c' })).rename({ c: 'f' });
+}
 
 /** torch.nn.BCEWithLogitsLoss over the targets [b f] that are known (0 or 1; below 0: unknown), findings weighted alike. */
 export function findingsLoss(logits: Tensor, target: Tensor): Tensor {

@@ -76,8 +76,24 @@ export function sentenceContrast(V: Tensor, E: Tensor, valid: Tensor, candidates
     const wide = V.size('c');
     const asked = unit(batchNorm(project('embed', E, wide).rename({ b: 'i' }), 'i s', m)); // [i s c]
     const each = answer.mul(asked).sum('c').mul(m.cast('f32')); // [j i s]
+    const sharp = inverseTemperature(p);
     const mean = each.sum('s').div(m.cast('f32').sum('s').max(1));
-    return crossEntropies(mean.mul(inverseTemperature(p)).mul(p.kappa), E.mul(valid.cast('f32')).sum('s').div(count(valid)), candidates, p);
+    const text = E.mul(valid.cast('f32')).sum('s').div(count(valid));
+    const whole = crossEntropies(mean.mul(sharp).mul(p.kappa), text, candidates, p);
+    if (p.lambdaSentence === 0) return whole;
+    return { ...whole, loss: whole.loss.add(sentencesAlone(each.mul(sharp), m, candidates).mul(p.lambdaSentence)) };
+  });
+}
+
+/** Scores [j i s]: each sentence of report i must find study i among the candidates; mean over the sentences that are valid [i s]. */
+function sentencesAlone(scores: Tensor, valid: Tensor, candidates: Tensor): Tensor {
+  return region('each sentence', () => {
+    const n = scores.size('j');
+    const own = iota('i', n).expand('j', n, 'i').eq(iota('j', n)); // [j i]
+    const kept = own.or(candidates.rename({ b: 'j', b2: 'i' }).ne(0));
+    const logp = logSoftmax(kept.where(0, NO_CANDIDATE).add(scores), 'j');
+    const count = valid.cast('f32').sum('i s').max(1);
+    return logp.mul(own.cast('f32')).sum('j').mul(valid.cast('f32')).sum('i s').div(count).neg();
   });
 }
 
@@ -85,7 +101,7 @@ export function sentenceContrast(V: Tensor, E: Tensor, valid: Tensor, candidates
 export function asked(V: Tensor, p: PretrainSettings): Tensor {
   if (!p.placeKeys) return V;
   const c = V.size('c');
-  const place = param('place', { k: p.tiles, c }, { init: { kind: 'constant', value: 0 } });
+  const place = param('place', { k: p.tiles, c }, { init: { kind: 'normal', mean: 0, std: 1 } });
   return V.add(place.expand('n', V.size('n') / p.tiles, 'c').merge('k n', 'n'));
 }
 

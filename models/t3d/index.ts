@@ -17,7 +17,7 @@ import {
   scorePairsInputs,
 } from './retrieve.ts';
 import { check, checkTrainable, DEFAULTS, PRESETS, preprocess, type Settings } from './settings.ts';
-import { textEmbeddings, textLayers, textPool } from './text.ts';
+import { lowerLayers, seesSentence, textPool, upperLayers } from './text.ts';
 import { checkText, frozenLayers } from './text-settings.ts';
 import { outBlock } from './unetr-blocks.ts';
 import { channelsLast } from './vision.ts';
@@ -43,6 +43,8 @@ export default model<Settings>({
     const volume = f32({ b: s.batch, c: s.inChannels, d, h, w });
     const label = i32({ b: s.batch, c: 1, d, h, w });
     const tokens = { b: s.batch, t: s.textTokens };
+    const frozen = frozenLayers(s);
+    const encoded: Settings = frozen === null ? { ...s, textScope: 'report' } : s;
     const training = {
       loss: 'loss',
       optimizer: optimizer(s),
@@ -77,16 +79,20 @@ export default model<Settings>({
             }),
         },
         /** input_ids and attention_mask [b t] (1 for tokens, 0 for padding) -> last_hidden_state [b t c], pooled [b c]; where layers
-         *  are frozen, text_hidden [b t c] too: what the training entries then take in place of input_ids */
+         *  are frozen, text_hidden [b t c] too: what the training entries then take in place of input_ids, and with the scope that
+         *  they have (sentence_ids [b t] where tokens see their own sentence alone) */
         encodeText: {
-          inputs: { input_ids: i32(tokens), attention_mask: i32(tokens) },
-          run({ input_ids: ids, attention_mask: mask }) {
+          inputs: {
+            input_ids: i32(tokens),
+            attention_mask: i32(tokens),
+            ...(seesSentence(encoded) ? { sentence_ids: i32(tokens) } : {}),
+          },
+          run(x) {
             checkText(s.text, s.textTokens);
             return scope('text', () => {
-              const frozen = frozenLayers(s);
-              const hidden = textLayers(textEmbeddings(ids!, s.text), mask!, s.text, 0, frozen ?? 0);
-              const x = textLayers(hidden, mask!, s.text, frozen ?? 0, s.text.layers);
-              const out = { last_hidden_state: x, pooled: textPool(x, mask!, s.text) };
+              const hidden = lowerLayers(x, encoded, frozen ?? 0);
+              const last = upperLayers(hidden, x, encoded, frozen ?? 0);
+              const out = { last_hidden_state: last, pooled: textPool(last, x.attention_mask!, s.text) };
               return frozen === null ? out : { ...out, text_hidden: hidden };
             });
           },
@@ -125,7 +131,8 @@ export default model<Settings>({
         diagnose: { inputs: pretrainInputs(s), run: (x) => region('t3d', () => diagnose(x, s)) },
         /** tiles, the report's tokens and sentences -> attention [b s k n]: where each sentence looks in its own study */
         ground: { inputs: groundInputs(s), run: (x) => region('t3d', () => ground(x, s)) },
-        /** volume [b c d h w], corrupted, and the report's tokens -> restored [b c d h w] */
+        /** volume [b c d h w], corrupted, and the report's tokens (and sentences, where tokens see their own alone) -> restored
+         *  [b c d h w] */
         restore: { inputs: restoreInputs(s), run: (x) => region('t3d', () => restoreTile(x, s)) },
         /** tiles [b k c d h w] -> study [b n c] or, where the method pools, [b c]: what an index keeps of it */
         embedStudy: { inputs: embedStudyInputs(s), run: (x) => region('t3d', () => embedStudy(x, s)) },

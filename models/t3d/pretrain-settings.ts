@@ -37,11 +37,13 @@ export interface PretrainSettings {
 
   // ── loss
   readonly lambdaTcl: number;
+  /** Weight, beside the whole report's cross-entropies, of each sentence's own: it must find its study. */
+  readonly lambdaSentence: number;
   /** 0: no restoration, and no such inputs. */
   readonly lambdaTir: number;
   /** κ: every sentence must find its place. */
   readonly kappa: number;
-  /** Keys know which tile of the study they are of (a learned vector a tile, 0 at the start), so that a sentence can look where its
+  /** Keys know which tile of the study they are of (a learned vector a tile), so that a sentence can look where its
    *  organ is. Values do not: what is compared holds neither text nor place. Needs tiles in the same order in every study. */
   readonly placeKeys: boolean;
   /** τ at the start; learnable, 1/τ at most 100. */
@@ -74,6 +76,7 @@ export const PRETRAIN_DEFAULTS: PretrainSettings = {
   restored: 1,
   restoreBatch: 1,
   lambdaTcl: 1,
+  lambdaSentence: 0,
   lambdaTir: 1,
   kappa: 3,
   placeKeys: false,

@@ -18,7 +18,7 @@ import { attentionOf, type Contrast, pooledContrast, sentenceContrast, sentenceF
 import { CONTRAST, checkPretrain, usesText } from './pretrain-settings.ts';
 import { cleanTarget, orNull, type ReportTokens, restorationLoss, restore } from './restore.ts';
 import type { Settings } from './settings.ts';
-import { textInputs, textTokens } from './text.ts';
+import { seesSentence, textInputs, textTokens } from './text.ts';
 import { checkText } from './text-settings.ts';
 
 type Tensors = Readonly<Record<string, Tensor>>;
@@ -174,6 +174,7 @@ export function ground(x: Tensors, s: Settings): Tensors {
 export const restoreInputs = (s: Settings): Inputs => ({
   volume: f32({ b: s.batch, ...volumeAxes(s) }),
   ...(s.pretrain.restoreText ? textInputs(s) : {}),
+  ...(s.pretrain.restoreText && seesSentence(s) ? sentenceInput(s) : {}),
 });
 
 /** volume [b c d h w], corrupted -> restored [b c d h w] */

@@ -242,6 +242,8 @@ function checkCommon(s: Settings): void {
     );
   if (s.findingNames.length > 0 && s.findingNames.length !== s.findings)
     refuse(`${s.findingNames.length} findingNames for ${s.findings} findings`, 'name every finding, or none');
+  if (!['report', 'sentence'].includes(s.textScope))
+    refuse(`textScope is '${s.textScope}'`, "use 'report' or 'sentence'");
   if (!(s.ema >= 0 && s.ema < 1)) refuse(`ema is ${s.ema}`, 'use a decay from 0 (none) to below 1, such as 0.999');
   if (!(s.layerDecay > 0 && s.layerDecay <= 1))
     refuse(`layerDecay is ${s.layerDecay}`, 'use a factor above 0 and at most 1; 0.65 to 0.9 is usual');

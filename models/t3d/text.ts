@@ -15,6 +15,7 @@ import {
   scope,
   type Tensor,
 } from '../../dsl/index.ts';
+import { CONTRAST } from './pretrain-settings.ts';
 import type { Settings } from './settings.ts';
 import { frozenLayers, type TextSettings } from './text-settings.ts';
 
@@ -47,22 +48,37 @@ export function textLayers(x: Tensor, groups: Tensor, s: TextSettings, from: num
 export function textInputs(s: Settings): Readonly<Record<string, InputSpec>> {
   const tokens = { b: s.batch, t: s.textTokens };
   return {
-    ...(frozenLayers(s) === null ? { input_ids: i32(tokens) } : { text_hidden: f32({ ...tokens, c: s.text.hiddenSize }) }),
+    ...(frozenLayers(s) === null
+      ? { input_ids: i32(tokens) }
+      : { text_hidden: f32({ ...tokens, c: s.text.hiddenSize }) }),
     attention_mask: i32(tokens),
   };
 }
 
-/** Token features [b t c] from such inputs. Where tokens see their own sentence alone, what attends to what is a matter of
- *  sentence_ids; special tokens and padding are a sentence of their own. */
+/** Whether tokens see their own sentence alone: where sentences are compared. The other methods know of no sentences. */
+export const seesSentence = (s: Settings): boolean =>
+  s.textScope === 'sentence' && CONTRAST[s.pretrain.method] === 'sentences';
+
+/** Token features [b t c] from such inputs; with sentence_ids [b t] where tokens see their own sentence alone. */
 export function textTokens(x: Readonly<Record<string, Tensor>>, s: Settings): Tensor {
   const frozen = frozenLayers(s);
-  const sentence = s.textScope === 'sentence' ? x.sentence_ids : undefined;
-  const groups = sentence ?? x.attention_mask!;
-  return scope('text', () => {
-    if (frozen !== null) return textLayers(x.text_hidden!, groups, s.text, frozen, s.text.layers, sentence !== undefined);
-    const embedded = textEmbeddings(x.input_ids!, s.text, sentence);
-    return textLayers(embedded, groups, s.text, 0, s.text.layers, sentence !== undefined);
-  });
+  return scope('text', () => upperLayers(frozen === null ? lowerLayers(x, s, 0) : x.text_hidden!, x, s, frozen ?? 0));
+}
+
+/** What the embeddings and the first layers make of input_ids. */
+export function lowerLayers(x: Readonly<Record<string, Tensor>>, s: Settings, to: number): Tensor {
+  const embedded = textEmbeddings(x.input_ids!, s.text, seesSentence(s) ? x.sentence_ids! : undefined);
+  return textLayers(embedded, groupsOf(x, s), s.text, 0, to, seesSentence(s));
+}
+
+/** What the layers from `from` on make of that. */
+export const upperLayers = (hidden: Tensor, x: Readonly<Record<string, Tensor>>, s: Settings, from: number): Tensor =>
+  textLayers(hidden, groupsOf(x, s), s.text, from, s.text.layers, seesSentence(s));
+
+/** The padding mask, or the sentences: special tokens are one of their own, and padding is one more. */
+function groupsOf(x: Readonly<Record<string, Tensor>>, s: Settings): Tensor {
+  const mask = x.attention_mask!;
+  return seesSentence(s) ? x.sentence_ids!.mul(mask).add(mask.sub(1)) : mask;
 }
 
 /** Token features [b t c] and mask [b t] -> one vector a sequence, [b c]. */
