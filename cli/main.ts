@@ -3,6 +3,7 @@ import { nearest, parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { bench } from './commands/bench.ts';
 import { build } from './commands/build.ts';
+import { classify } from './commands/classify.ts';
 import { dataPhantom } from './commands/data-phantom.ts';
 import { dataPrepare } from './commands/data-prepare.ts';
 import { dataReports } from './commands/data-reports.ts';
@@ -10,14 +11,18 @@ import { dataSplit } from './commands/data-split.ts';
 import { dataTokenize } from './commands/data-tokenize.ts';
 import { dataVocabulary } from './commands/data-vocabulary.ts';
 import { doctor } from './commands/doctor.ts';
+import { embed } from './commands/embed.ts';
 import { evaluate } from './commands/eval.ts';
 import { experiment } from './commands/experiment.ts';
+import { finetuneClassify, finetuneSegment } from './commands/finetune.ts';
 import { inspect } from './commands/inspect.ts';
 import { pretrain } from './commands/pretrain.ts';
+import { retrieve } from './commands/retrieve.ts';
 import { run } from './commands/run.ts';
 import { segment } from './commands/segment.ts';
 import { train } from './commands/train.ts';
 import { tune } from './commands/tune.ts';
+import { zeroshot } from './commands/zeroshot.ts';
 import { describe, EXIT, exitCodeOf, showError, UsageError } from './errors.ts';
 import { COMMON, helpOf, overview } from './help.ts';
 import { Output } from './output.ts';
@@ -28,7 +33,13 @@ export const COMMANDS: readonly Command[] = [
   run,
   pretrain,
   train,
+  finetuneSegment,
+  finetuneClassify,
   segment,
+  classify,
+  embed,
+  retrieve,
+  zeroshot,
   evaluate,
   inspect,
   bench,

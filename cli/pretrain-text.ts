@@ -121,7 +121,7 @@ export async function loadPart(session: Session, path: string, out: Output): Pro
 }
 
 /** Words and their numbers, whatever the order in which a file tells them. */
-function vocabularyOf(json: unknown): string {
+export function vocabularyOf(json: unknown): string {
   const vocab = (json as { model?: { vocab?: unknown } } | null)?.model?.vocab ?? null;
   if (vocab === null || typeof vocab !== 'object' || Array.isArray(vocab)) return JSON.stringify(vocab);
   return JSON.stringify(Object.entries(vocab).sort(([, a], [, b]) => Number(a) - Number(b)));
@@ -133,7 +133,8 @@ async function weightsWithTokenizer(weights: string | null): Promise<string | nu
   return (await stat(join(dirname(weights), FILES[0])).catch(() => null)) ? weights : null;
 }
 
-async function configBeside(tokenizer: string): Promise<unknown> {
+/** tokenizer_config.json in the folder of a tokenizer, which older folders lack. */
+export async function configBeside(tokenizer: string): Promise<unknown> {
   return readJson(join(dirname(tokenizer), FILES[1])).catch((e) => {
     if (isDataError(e, 'file-missing')) return {};
     throw e;

@@ -13,6 +13,7 @@ import {
 import { type TrainingSet, trainingSet } from './cases.ts';
 import type { Context } from './command.ts';
 import { CliError } from './errors.ts';
+import { loadInitial } from './initial-weights.ts';
 import { labelIds } from './label-ids.ts';
 import { lastName } from './model-card.ts';
 import type { Output } from './output.ts';
@@ -56,18 +57,6 @@ export async function trainRun(artifact: string, entry: string, values: TrainVal
     tellPlan(session, plan, set, out);
     await trainInto(folder, session, config, set, { saveEvery: values['save-every'], cacheBytes }, context);
   });
-}
-
-/** Pre-trained weights: what they lack stays as drawn, and it is said. */
-async function loadInitial(session: Session, path: string, out: Output): Promise<void> {
-  const report = await session.loadWeights(await readBytes(path), { strict: false });
-  const all = session.manifest.parameters.length;
-  out.note(`${path}: ${report.matched.length} of ${all} tensors loaded`);
-  for (const d of report.dialects) out.note(`  ${d.tensors} by the names of ${d.name}`);
-  const list = (names: readonly string[]) => names.slice(0, 4).join(', ') + (names.length > 4 ? ', …' : '');
-  const left = [...report.missing, ...report.shapeMismatch.map((m) => m.name)];
-  if (left.length > 0) out.note(`drawn from the seed instead: ${list(left)} (${left.length})`);
-  if (report.unexpected.length > 0) out.note(`not used: ${list(report.unexpected)} (${report.unexpected.length})`);
 }
 
 function tellPlan(session: Session, plan: TrainPlan, set: TrainingSet, out: Output): void {

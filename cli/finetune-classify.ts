@@ -1,0 +1,288 @@
+// `t3dc finetune classify`: an encoder fine-tuned to find findings in whole studies, kept on disk as every run.
+import { readBytes, readSplits } from '../data/node.ts';
+import { openArtifact, type Session } from '../runtime/index.ts';
+import { findingsOf } from '../tasks/classify.ts';
+import { studyContract } from '../tasks/study-contract.ts';
+import {
+  type ClassificationValidation,
+  type LabelledStudy,
+  trainClassification,
+  validateClassification,
+} from '../tasks/train-classification.ts';
+import type { Context } from './command.ts';
+import { CliError, UsageError } from './errors.ts';
+import { some } from './eval-cases.ts';
+import { type Findings, readFindings } from './finding-labels.ts';
+import { COMMAND, type FinetunePlan, type FinetuneValues, planFinetuning, tellGroups } from './finetune-plan.ts';
+import { loadInitial } from './initial-weights.ts';
+import { lastName } from './model-card.ts';
+import { type RunConfig, runConfig } from './run-config.ts';
+import { RunFolder } from './run-folder.ts';
+import { withSession } from './session.ts';
+import { type StudyFile, studiesIn } from './studies.ts';
+import type { Scalars } from './tensorboard.ts';
+import { describeRun } from './train-report.ts';
+import { trainingLoop } from './training-loop.ts';
+import { columns, parseBytes, parseNames, showTime } from './units.ts';
+
+const ENTRY = 'classify';
+
+interface FindingSet {
+  readonly train: readonly LabelledStudy[];
+  readonly validation: readonly LabelledStudy[];
+}
+
+export async function finetuneClassify(artifact: string, values: FinetuneValues, context: Context): Promise<void> {
+  const { out } = context;
+  const cacheBytes = parseBytes('cache', values.cache);
+  const { manifest } = await openArtifact(artifact);
+  const contract = studyContract(manifest, ENTRY);
+  const asked = planFinetuning(artifact, ENTRY, manifest, values);
+  const sources = await studiesIn(asked.plan.studies, asked.plan.columns);
+  const { plan, set } = await dataOf(asked.plan, values.findings, sources, manifest, out);
+  const open = { device: values.device, threads: values.threads, seed: asked.checkpoint ? undefined : plan.seed };
+  await withSession(artifact, open, out, async (session) => {
+    session.trainable(ENTRY);
+    if (plan.valEvery > 0) findingsOf(session);
+    if (asked.checkpoint) await session.loadCheckpoint(await readBytes(asked.checkpoint));
+    else if (plan.weights) await loadInitial(session, plan.weights, out);
+    else out.note(`from scratch: ${manifest.parameters.length} tensors drawn from seed ${plan.seed}`);
+    const data = {
+      studies: plan.studies,
+      labels: plan.labels,
+      training: set.train.length,
+      validation: set.validation.length,
+    };
+    const config = runConfig(COMMAND, ENTRY, manifest, plan, data);
+    const folder = await RunFolder.open(values.out, config, asked.checkpoint ? session.step : null);
+    const from = session.step > 0 ? `from step ${session.step} ` : '';
+    out.line(`${ENTRY} on ${session.device.description}, ${from}to step ${plan.steps}`);
+    out.line(`  ${plan.findings.length} findings: ${some(plan.findings, 8)}`);
+    out.line(
+      `  ${set.train.length} studies to train on, ${set.validation.length} to validate; ${contract.tiles} tiles of each, seed ${plan.seed}`,
+    );
+    tellGroups(manifest, ENTRY, out);
+    out.json({ event: 'start', device: session.device, step: session.step, ...plan, cases: data });
+    await trainInto(folder, session, config, set, { saveEvery: values['save-every'], cacheBytes }, context);
+  });
+}
+
+/** Targets joined to studies, and those that are held out. */
+async function dataOf(
+  plan: FinetunePlan,
+  given: string | undefined,
+  sources: readonly StudyFile[],
+  manifest: Session['manifest'],
+  out: Context['out'],
+): Promise<{ plan: FinetunePlan; set: FindingSet }> {
+  const { findingNames } = manifest.model.settings as { readonly findingNames?: readonly string[] };
+  const count = manifest.entries[ENTRY]!.inputs.find((p) => p.name === 'target')?.shape[1] ?? 0;
+  const own = findingNames && findingNames.length > 0 ? findingNames : null;
+  const wanted = given !== undefined ? parseNames('findings', given) : plan.findings.length > 0 ? plan.findings : own;
+  const found = await readFindings(plan.labels, sources, wanted);
+  if (found.names.length !== count)
+    throw new CliError('no-finding', 'the artifact classifies by another number of findings', {
+      found: `${found.names.length}: ${some(found.names, 12)}`,
+      expected: `${count}`,
+      hint: `Choose them by --findings, or build the artifact for these: --set findings=${found.names.length}.`,
+    });
+  if (found.unlabelled.length > 0)
+    out.note(`without a row in ${lastName(plan.labels)}, and left out: ${some(found.unlabelled)}`);
+  if (found.unused > 0) out.note(`${found.unused} rows of ${lastName(plan.labels)} are of none of the studies`);
+  const held = await heldOut(plan, found);
+  const asCase = ({ study, target }: Findings['labelled'][number]): LabelledStudy => ({
+    name: study.name,
+    target,
+    load: study.load,
+  });
+  const set = {
+    train: found.labelled.filter((l) => !held.has(l.study.name)).map(asCase),
+    validation: found.labelled.filter((l) => held.has(l.study.name)).map(asCase),
+  };
+  if (set.train.length === 0 || (plan.valEvery > 0 && set.validation.length === 0))
+    throw new CliError('too-few-cases', `there is nothing to ${set.train.length === 0 ? 'train' : 'validate'} on`, {
+      found: `${set.train.length} studies to train on, ${set.validation.length} held out`,
+      expected: 'some of both',
+      hint: 'Change --hold-out or --splits.',
+    });
+  tellPositives(found.names, set, out);
+  const best = ['auroc', 'loss', ...found.names.map((n) => `auroc/${n}`)];
+  if (plan.best !== null && !best.includes(plan.best))
+    throw new UsageError('bad-value', '--best is no metric of this training', {
+      found: plan.best,
+      expected: best.join(', '),
+    });
+  return { plan: { ...plan, findings: found.names }, set };
+}
+
+/** Names of the studies of validation: by the split, else of every `holdOut`-th patient. @throws CliError `split-overlap` */
+async function heldOut(plan: FinetunePlan, { labelled }: Findings): Promise<ReadonlySet<string>> {
+  const patients = [...new Set(labelled.map((l) => l.study.patient))];
+  if (plan.splits === null) {
+    const { holdOut } = plan;
+    const held = new Set(patients.filter((_, n) => holdOut > 0 && n % holdOut === holdOut - 1));
+    return new Set(labelled.filter((l) => held.has(l.study.patient)).map((l) => l.study.name));
+  }
+  const splits = await readSplits(plan.splits);
+  const split = splits[plan.fold];
+  if (!split)
+    throw new CliError('bad-value', 'there is no such fold', {
+      found: `${plan.fold} of ${plan.splits}`,
+      expected: `0 to ${splits.length - 1}`,
+    });
+  const side = (names: readonly string[]) => {
+    const of = new Set(names);
+    return new Set(labelled.filter((l) => of.has(l.study.name)).map((l) => l.study.patient));
+  };
+  const [train, val] = [side(split.train), side(split.val)];
+  const both = [...train].find((p) => val.has(p));
+  if (both !== undefined)
+    throw new CliError('split-overlap', 'a patient is in both parts of the split', {
+      found: both,
+      expected: 'every patient in one',
+      hint: 'Make the split by t3dc data split.',
+    });
+  const neither = labelled.filter((l) => !split.train.includes(l.study.name) && !split.val.includes(l.study.name));
+  if (neither.length > 0 && neither.length === labelled.length)
+    throw new CliError('too-few-cases', 'the split names none of the studies', {
+      found: some(
+        labelled.map((l) => l.study.name),
+        3,
+      ),
+      expected: some(split.train, 3),
+    });
+  return new Set(split.val);
+}
+
+/** Findings that cannot be learned or judged are told before the work. */
+function tellPositives(names: readonly string[], set: FindingSet, out: Context['out']): void {
+  for (const [f, name] of names.entries())
+    for (const [what, studies] of Object.entries(set) as [string, readonly LabelledStudy[]][]) {
+      if (studies.length === 0) continue;
+      const known = studies.flatMap((s) => (Number.isNaN(s.target[f]!) ? [] : [s.target[f]!]));
+      const positives = known.filter((t) => t === 1).length;
+      if (positives === 0 || positives === known.length)
+        out.note(
+          `${name}: ${positives} of ${known.length} known are positive in ${what === 'train' ? 'training' : what}`,
+        );
+    }
+}
+
+async function trainInto(
+  folder: RunFolder,
+  session: Session,
+  config: RunConfig<FinetunePlan>,
+  set: FindingSet,
+  limits: { readonly saveEvery: number; readonly cacheBytes: number },
+  context: Context,
+): Promise<void> {
+  const { out, signal } = context;
+  const { plan } = config;
+  let last: ClassificationValidation | null = null;
+  const { batch } = studyContract(session.manifest, ENTRY);
+  const end = await trainingLoop(
+    folder,
+    session,
+    {
+      train: () =>
+        trainClassification(session, ENTRY, set.train, {
+          steps: plan.steps,
+          lr: plan.lr,
+          schedule: { total: plan.steps, warmup: plan.warmup },
+          seed: plan.seed,
+          accumulation: plan.accumulate,
+          findings: plan.findings,
+          augment: plan.augment === 'on',
+          cacheBytes: limits.cacheBytes,
+          onNote: (note) => out.note(note),
+          signal,
+        }),
+      validate: async () => {
+        last = await validate(session, set, plan, context);
+        return scalarsOf(last, plan.findings);
+      },
+      describe: (notes, best) =>
+        describeRun(
+          folder,
+          session,
+          {
+            config: config as unknown as RunConfig<Readonly<Record<string, unknown>>>,
+            steps: plan.steps,
+            samples: batch * plan.accumulate,
+            task: `Tells of whole CT studies whether these are found: ${plan.findings.join(', ')}.`,
+            data: storyOf(plan, set),
+            cases: { training: set.train.length, validation: set.validation.length },
+            images: [],
+            notes,
+          },
+          best,
+        ),
+    },
+    { ...plan, saveEvery: limits.saveEvery, best: plan.best === null ? null : `validation/${plan.best}` },
+    context,
+  );
+  const each = end.done > 0 ? `, ${showTime(end.ms / end.done)} a step` : '';
+  out.line(`${end.step} steps done in ${showTime(end.ms)}${each}; loss ${end.loss.toFixed(4)}`);
+  if (end.best?.best) {
+    const { step, value } = end.best.best;
+    const why = end.stoppedEarly ? `; stopped early, ${end.best.without} validations in a row were no better` : '';
+    out.line(`best ${plan.best} ${value.toFixed(3)} at step ${step}${why}`);
+  }
+  const found = last as ClassificationValidation | null;
+  if (found) out.lines(columns(plan.findings.map((name, f) => [`  ${name}`, show(found.auroc[f]!)])));
+  out.line(`${folder.dir}: ${folder.files.join(', ')}`);
+  out.json({
+    event: 'done',
+    step: end.step,
+    loss: end.loss,
+    ms: end.ms,
+    run: folder.dir,
+    auroc: found && Object.fromEntries(plan.findings.map((n, f) => [n, known(found.auroc[f]!)])),
+    best: end.best?.best ?? null,
+    stoppedEarly: end.stoppedEarly,
+  });
+}
+
+async function validate(
+  session: Session,
+  set: FindingSet,
+  plan: FinetunePlan,
+  { out, signal }: Context,
+): Promise<ClassificationValidation> {
+  const bar = out.progress('validate', set.validation.length);
+  const found = await validateClassification(session, set.validation, {
+    signal,
+    onProgress: (done) => bar.update(done),
+  });
+  bar.end();
+  out.json({
+    event: 'validation',
+    step: session.step,
+    auroc: Object.fromEntries(plan.findings.map((n, f) => [n, known(found.auroc[f]!)])),
+    mean: known(found.macro),
+    loss: found.loss,
+  });
+  out.line(
+    `step ${session.step}: macro AUROC ${show(found.macro)}, loss ${found.loss.toFixed(4)} over ${found.studies} studies`,
+  );
+  return found;
+}
+
+const known = (v: number): number | null => (Number.isNaN(v) ? null : v);
+const show = (v: number): string => (Number.isNaN(v) ? '–' : v.toFixed(3));
+
+const scalarsOf = (v: ClassificationValidation, names: readonly string[]): Scalars => ({
+  'validation/auroc': known(v.macro),
+  ...Object.fromEntries(names.map((n, f) => [`validation/auroc/${n}`, known(v.auroc[f]!)])),
+  'validation/loss': known(v.loss),
+});
+
+const storyOf = (plan: FinetunePlan, set: FindingSet): string[] => [
+  `Trained on ${set.train.length} CT studies of \`${lastName(plan.studies)}\`, with findings of \`${lastName(plan.labels)}\`.`,
+  set.validation.length > 0
+    ? `Validated on ${set.validation.length} studies of other patients.`
+    : 'Nothing was held out to validate on.',
+  plan.weights
+    ? `Started from the weights in \`${lastName(plan.weights)}\`.`
+    : 'Started from weights drawn from a seed.',
+];

@@ -1,0 +1,66 @@
+// Weights from a file into a session: all that the artifact has, or, to begin a training, what there is; and what came from where.
+import { readBytes } from '../data/node.ts';
+import { readSafetensors, type Session } from '../runtime/index.ts';
+import { CliError } from './errors.ts';
+import type { Output } from './output.ts';
+
+/** A file's tensors that are not the artifact's own are left out, and told: heads, decoders and text towers that it does not have.
+ *  @throws CliError `weights-mismatch` where the file lacks some of the artifact's; what `loadWeights` throws */
+export async function loadNeeded(session: Session, path: string, out: Output): Promise<Uint8Array> {
+  const file = await readBytes(path);
+  const report = await session.loadWeights(file, { strict: false, ...checkpointNames(session, file) });
+  const lacking = [...report.missing, ...report.shapeMismatch.map((m) => m.name)];
+  if (lacking.length > 0)
+    throw new CliError('weights-mismatch', `${path} is not of a model like this artifact's`, {
+      found: `${report.matched.length} of ${session.manifest.parameters.length} tensors; not there or of another shape: ${parts(lacking)}`,
+      expected: 'all tensors of the artifact',
+      hint: 'Build the artifact with the settings and the method that the weights were trained with.',
+    });
+  for (const d of report.dialects)
+    if (d.tensors > 0) out.note(`${path}: ${d.tensors} tensors by the names of ${d.name}`);
+  const unused = [...report.unexpected, ...report.ignored];
+  if (unused.length > 0) out.note(`${path}: not used here: ${parts(unused)}`);
+  return file;
+}
+
+export interface Beginning {
+  readonly loaded: readonly string[];
+  readonly drawn: readonly string[];
+  readonly unused: readonly string[];
+}
+
+/** What the file has of the model; what it lacks stays as it was drawn. Tells both. @throws what `loadWeights` throws */
+export async function loadInitial(session: Session, path: string, out: Output): Promise<Beginning> {
+  const file = await readBytes(path);
+  const report = await session.loadWeights(file, { strict: false, ...checkpointNames(session, file) });
+  const found: Beginning = {
+    loaded: report.matched,
+    drawn: [...report.missing, ...report.shapeMismatch.map((m) => m.name)],
+    unused: [...report.unexpected, ...report.ignored],
+  };
+  out.note(
+    `${path}: ${found.loaded.length} of ${session.manifest.parameters.length} tensors loaded: ${parts(found.loaded)}`,
+  );
+  for (const d of report.dialects) if (d.tensors > 0) out.note(`  ${d.tensors} by the names of ${d.name}`);
+  if (found.drawn.length > 0) out.note(`drawn from the seed instead: ${parts(found.drawn)} (${found.drawn.length})`);
+  for (const m of report.shapeMismatch) out.note(`  ${m.name} is of another shape in the file`);
+  if (found.unused.length > 0) out.note(`not used: ${parts(found.unused)} (${found.unused.length})`);
+  return found;
+}
+
+/** Of a checkpoint its weights alone. */
+function checkpointNames(session: Session, file: Uint8Array): { rename?: (name: string) => string | null } {
+  if (readSafetensors(file).metadata.format !== 't3dc-checkpoint-1') return {};
+  const names = new Set(session.manifest.parameters.map((p) => p.name));
+  return { rename: (name) => (names.has(name) ? name : null) };
+}
+
+/** Names by the part of the model that they are of: `encoder (14), classify (2)`. */
+export function parts(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) {
+    const part = name.split('.')[0]!;
+    counts.set(part, (counts.get(part) ?? 0) + 1);
+  }
+  return [...counts].map(([part, n]) => `${part} (${n})`).join(', ') || 'none';
+}
