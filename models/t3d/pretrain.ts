@@ -5,8 +5,8 @@ import {
   constant,
   crossEntropy,
   f32,
-  i32,
   type InputSpec,
+  i32,
   linear,
   overTiles,
   scope,
@@ -14,7 +14,14 @@ import {
   uniform,
 } from '../../dsl/index.ts';
 import { backbone, widths } from './backbone.ts';
-import { attentionOf, type Contrast, pooledContrast, sentenceContrast, sentenceFeatures, viewContrast } from './contrast.ts';
+import {
+  attentionOf,
+  type Contrast,
+  pooledContrast,
+  sentenceContrast,
+  sentenceFeatures,
+  viewContrast,
+} from './contrast.ts';
 import { CONTRAST, checkPretrain, usesText } from './pretrain-settings.ts';
 import { cleanTarget, orNull, type ReportTokens, restorationLoss, restore } from './restore.ts';
 import type { Settings } from './settings.ts';
@@ -108,7 +115,10 @@ const reportOf = (x: Tensors, s: Settings): ReportTokens => {
 function restoration(x: Tensors, report: ReportTokens | null, s: Settings, training: boolean): Tensor {
   const p = s.pretrain;
   const text = report && p.restoreText ? report : null;
-  const shown = text && training && p.textDropout > 0 ? orNull(text, uniform([{ name: 'b', size: s.batch }]).lt(p.textDropout)) : text;
+  const shown =
+    text && training && p.textDropout > 0
+      ? orNull(text, uniform([{ name: 'b', size: s.batch }]).lt(p.textDropout))
+      : text;
   const cut = (v: Tensor): Tensor => v.merge('b r', 'all').split('all', { group: -1, b: p.restoreBatch });
   const each = (v: Tensor): Tensor => cut(v.expand('r', p.restored, v.names[1]!));
   const given = {
