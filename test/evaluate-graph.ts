@@ -3,6 +3,7 @@
 import { differentiate } from '../dsl/differentiate.ts';
 import { make, type Node, opOf, topological, typeOf, type Value } from '../dsl/graph.ts';
 import { input } from '../dsl/ops/leaf.ts';
+import type { ParameterInfo } from '../dsl/scope.ts';
 import { Tensor } from '../dsl/tensor.ts';
 import { type DType, numel, show } from '../dsl/types.ts';
 
@@ -81,4 +82,22 @@ export function evaluateWithGradients(
   const [out, ...rest] = evaluate([y.value, ...flowing], cotangent ? { ...leaves, dy: cotangent } : leaves, options);
   let i = 0;
   return { y: out!, gradients: back.map((v) => (v ? rest[i++]! : null)) };
+}
+
+/** A parameter's values from the checkpoint's order to the stored one, or back. */
+export function reorder(info: ParameterInfo, values: ArrayLike<number>, to: 'stored' | 'checkpoint'): Float64Array {
+  const shape = info.axes.map((a) => a.size);
+  const strides = shape.map((_, i) => shape.slice(i + 1).reduce((p, n) => p * n, 1));
+  const out = new Float64Array(values.length);
+  const at = shape.map(() => 0);
+  for (let stored = 0; stored < out.length; stored++) {
+    const checkpoint = info.permutation.reduce((s, axis, i) => s + strides[axis]! * at[i]!, 0);
+    if (to === 'stored') out[stored] = values[checkpoint]!;
+    else out[checkpoint] = values[stored]!;
+    for (let i = at.length - 1; i >= 0; i--) {
+      if (++at[i]! < shape[info.permutation[i]!]!) break;
+      at[i] = 0;
+    }
+  }
+  return out;
 }

@@ -21,7 +21,7 @@ import { patchMerging } from '../../models/t3d/patch-merging.ts';
 import type { Merging } from '../../models/t3d/settings.ts';
 import { swinBlock } from '../../models/t3d/swin-block.ts';
 import { basicBlock, upBlock } from '../../models/t3d/unetr-blocks.ts';
-import { evaluateWithGradients, leaf } from '../evaluate-graph.ts';
+import { evaluateWithGradients, leaf, reorder } from '../evaluate-graph.ts';
 import { compareGolden } from '../golden.ts';
 import { type OpCase, opCases, opCotangent, opInput } from '../op-golden.ts';
 
@@ -85,24 +85,6 @@ function check(name: string, golden: OpCase, spec: Spec): void {
 }
 
 const sizesOf = (t: Tensor): number[] => t.axes.map((a) => a.size);
-
-/** Values from the checkpoint's order to the stored one, or back. */
-function reorder(info: ParameterInfo, values: ArrayLike<number>, to: 'stored' | 'checkpoint'): Float64Array {
-  const shape = info.axes.map((a) => a.size);
-  const strides = shape.map((_, i) => shape.slice(i + 1).reduce((p, n) => p * n, 1));
-  const out = new Float64Array(values.length);
-  const at = shape.map(() => 0);
-  for (let stored = 0; stored < out.length; stored++) {
-    const checkpoint = info.permutation.reduce((s, axis, i) => s + strides[axis]! * at[i]!, 0);
-    if (to === 'stored') out[stored] = values[checkpoint]!;
-    else out[checkpoint] = values[stored]!;
-    for (let i = at.length - 1; i >= 0; i--) {
-      if (++at[i]! < shape[info.permutation[i]!]!) break;
-      at[i] = 0;
-    }
-  }
-  return out;
-}
 
 const last = (x: Tensor): Tensor => x.permute('b d h w c');
 const first = (x: Tensor): Tensor => x.permute('b c d h w');

@@ -3,6 +3,7 @@
 import metrics
 import ops
 import optim_groups
+import pretrain
 import sources
 import swinunetr
 import training
@@ -13,4 +14,5 @@ if __name__ == "__main__":
     metrics.main()
     training.main()
     optim_groups.main()
+    pretrain.main()
     swinunetr.main()

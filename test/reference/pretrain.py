@@ -1,0 +1,472 @@
+"""Goldens of pre-training's tasks in float64: sentences that find their place, pooled and view contrast, restoration with the report
+through a gate, and losses of findings; test/golden/pretrain/.
+
+Written from the specification, with PyTorch's own operations wherever it has them: batch_norm, multi_head_attention_forward,
+cross_entropy, Hugging Face's BertModel. Reports are ragged here, a list of sentences each, where the product masks.
+
+losses.json: single losses, with gradients by every input and parameter. Input NAME of case CASE is uniform(SEED, "CASE.NAME", shape);
+integers stand in the golden. network.json: a tiny T3D (a U-Net and a BERT of one layer) by each method; parameters are
+parameter_value(NAME, shape, SEED) from model.py. A gradient by all parameters at once is their concatenation in the order of names.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import BertConfig, BertModel
+
+import golden
+from counters import classes, uniform
+from model import parameter_value
+
+SEED = 31
+
+
+class Weights:
+    """Parameters by name, made when first asked for. `given` holds the values of those that are not counters'."""
+
+    def __init__(self, dtype: torch.dtype, given: dict[str, float] | None = None) -> None:
+        self.dtype, self.given, self.made = dtype, given or {}, {}
+
+    def __call__(self, name: str, *shape: int) -> torch.Tensor:
+        if name not in self.made:
+            value = torch.from_numpy(parameter_value(name, shape, SEED)).to(self.dtype)
+            if name in self.given:
+                value = torch.full(shape, self.given[name], dtype=self.dtype)
+            self.made[name] = value.requires_grad_()
+        return self.made[name]
+
+
+def linear(w: Weights, name: str, x: torch.Tensor, out: int, bias: bool) -> torch.Tensor:
+    return F.linear(x, w(f"{name}.weight", out, x.shape[-1]), w(f"{name}.bias", out) if bias else None)
+
+
+# ── contrast
+
+
+def batch_norm(x: torch.Tensor) -> torch.Tensor:
+    """Over all axes but the last, without affine."""
+    return F.batch_norm(x.reshape(-1, x.shape[-1]), None, None, training=True, eps=1e-5).reshape(x.shape)
+
+
+def inverse_temperature(w: Weights) -> torch.Tensor:
+    return w("contrast.logit_scale", 1)[0].exp().clamp(max=100)
+
+
+def cross_entropies(scores: torch.Tensor, text: torch.Tensor, candidates: torch.Tensor, o: dict) -> dict:
+    """Scores [study, report]: cross-entropy of each study over its candidate reports, and of each report over its candidate studies."""
+    count = len(scores)
+    centred = text.detach() - text.detach().mean(0)
+    alike = F.cosine_similarity(centred[:, None], centred[None], dim=-1)
+    theta = o.get("agreement", 0.95)
+    # no case may hang on rounding
+    assert (alike - theta).abs().min() > 1e-3 or theta == 1, alike
+    allowed = candidates.bool() & (alike <= theta) if theta < 1 else candidates.bool()
+    allowed = allowed | torch.eye(count, dtype=torch.bool)
+
+    def entropy(scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+        rows = []
+        for k in range(count):
+            at = allowed[k].nonzero()[:, 0].tolist()
+            hot = torch.tensor([float(i == k) for i in at], dtype=scores.dtype)
+            soft = torch.softmax(alike[k, at] / o.get("softTemperature", 0.1), 0)
+            weight = o.get("softTargets", 0)
+            rows.append(F.cross_entropy(scores[k, at][None], ((1 - weight) * hot + weight * soft)[None]))
+        return torch.stack(rows).mean()
+
+    best = scores.masked_fill(~allowed, -torch.inf).argmax(1)
+    return {
+        "loss": (entropy(scores, allowed) + entropy(scores.T, allowed.T)) / 2,
+        "accuracy": (best == torch.arange(count)).double().mean(),
+    }
+
+
+def sentence_contrast(w: Weights, V: torch.Tensor, reports: list[torch.Tensor], candidates: torch.Tensor, o: dict) -> dict:
+    """V [study, token, c]; of each report its sentences [s_i, c']."""
+    c = V.shape[-1]
+    of = torch.tensor([i for i, r in enumerate(reports) for _ in r])
+    E = torch.cat(reports)
+    asked = linear(w, "contrast.query", E, c, bias=False)
+    known = V
+    if o.get("placeKeys", False):
+        place = w("contrast.place", o["tiles"], c)
+        known = V + place.repeat_interleave(V.shape[1] // o["tiles"], 0)
+    keys = linear(w, "contrast.key", known, c, bias=False)
+    found = torch.stack([torch.softmax(asked @ k.T / c**0.5, -1) @ v for k, v in zip(keys, V)])  # [study, sentence, c]
+    p = F.normalize(batch_norm(found), dim=-1)
+    e = F.normalize(batch_norm(linear(w, "contrast.embed", E, c, bias=False)), dim=-1)
+    each = (p * e).sum(-1)
+    mean = torch.stack([each[:, of == i].mean(1) for i in range(len(reports))], 1)
+    scores = o.get("kappa", 3) * inverse_temperature(w) * mean
+    return cross_entropies(scores, torch.stack([r.mean(0) for r in reports]), candidates, o)
+
+
+def pooled_contrast(w: Weights, image: torch.Tensor, text: torch.Tensor, candidates: torch.Tensor, o: dict) -> dict:
+    c = image.shape[-1]
+    x = F.normalize(batch_norm(linear(w, "contrast.image", image, c, bias=False)), dim=-1)
+    y = F.normalize(batch_norm(linear(w, "contrast.embed", text, c, bias=False)), dim=-1)
+    return cross_entropies(inverse_temperature(w) * x @ y.T, text, candidates, o)
+
+
+def view_contrast(w: Weights, views: torch.Tensor) -> dict:
+    """NT-Xent (SimCLR): views [b 2 c]."""
+    b, _, c = views.shape
+    z = F.normalize(batch_norm(linear(w, "contrast.view", torch.cat([views[:, 0], views[:, 1]]), c, bias=False)), dim=-1)
+    scores = (inverse_temperature(w) * z @ z.T).masked_fill(torch.eye(2 * b, dtype=torch.bool), -torch.inf)
+    partner = torch.arange(2 * b).roll(b)
+    return {"loss": F.cross_entropy(scores, partner), "accuracy": (scores.argmax(1) == partner).double().mean()}
+
+
+# ── the U-Net and restoration; volumes are [b c d h w]
+
+
+def convolution(w: Weights, name: str, x: torch.Tensor, out: int, kernel: int = 3, stride: int = 1) -> torch.Tensor:
+    y = F.conv3d(x, w(f"{name}.weight", out, x.shape[1], kernel, kernel, kernel), stride=stride, padding=kernel // 2)
+    return F.instance_norm(y)
+
+
+def residual(w: Weights, name: str, x: torch.Tensor, out: int, stride: int) -> torch.Tensor:
+    y = F.leaky_relu(convolution(w, f"{name}.conv1", x, out, stride=stride), 0.01)
+    y = convolution(w, f"{name}.conv2", y, out)
+    same = stride == 1 and x.shape[1] == out
+    return F.leaky_relu(y + (x if same else convolution(w, f"{name}.conv3", x, out, 1, stride)), 0.01)
+
+
+def encode(w: Weights, volume: torch.Tensor, channels: list[int]) -> list[torch.Tensor]:
+    maps = []
+    for i, width in enumerate(channels):
+        maps.append(residual(w, f"encoder.{i}", maps[-1] if maps else volume, width, 2))
+    return maps
+
+
+def decode(w: Weights, maps: list[torch.Tensor], like: torch.Tensor, channels: list[int]) -> torch.Tensor:
+    def up(name: str, x: torch.Tensor, out: int, to: torch.Tensor) -> torch.Tensor:
+        y = F.conv_transpose3d(x, w(f"{name}.weight", x.shape[1], out, 2, 2, 2), w(f"{name}.bias", out), stride=2)
+        return y[:, :, : to.shape[2], : to.shape[3], : to.shape[4]]
+
+    y = maps[-1]
+    for i in reversed(range(len(channels) - 1)):
+        joined = torch.cat([up(f"decoder.{i}.up", y, channels[i], maps[i]), maps[i]], 1)
+        y = residual(w, f"decoder.{i}", joined, channels[i], 1)
+    return F.leaky_relu(up("decoder.full.up", y, channels[0], like), 0.01)
+
+
+def tokens_of(h: torch.Tensor) -> torch.Tensor:
+    """[b c d h w] -> [b n c]"""
+    return h.flatten(2).transpose(1, 2)
+
+
+def gate(w: Weights, h: torch.Tensor, text: torch.Tensor, mask: torch.Tensor, heads: int) -> torch.Tensor:
+    """h + tanh(γ)·MHA(LN h, text); text [b t c'], mask [b t]."""
+    c = h.shape[1]
+    queries = F.layer_norm(tokens_of(h), (c,))
+    name = "restore.attn"
+    seen, _ = F.multi_head_attention_forward(
+        *(x.transpose(0, 1) for x in (queries, text, text)),
+        embed_dim_to_check=c,
+        num_heads=heads,
+        in_proj_weight=None,
+        in_proj_bias=torch.cat([w(f"{name}.{x}.bias", c) for x in "qkv"]),
+        bias_k=None,
+        bias_v=None,
+        add_zero_attn=False,
+        dropout_p=0.0,
+        out_proj_weight=w(f"{name}.out.weight", c, c),
+        out_proj_bias=w(f"{name}.out.bias", c),
+        training=False,
+        key_padding_mask=mask == 0,
+        need_weights=False,
+        use_separate_proj_weight=True,
+        q_proj_weight=w(f"{name}.q.weight", c, c),
+        k_proj_weight=w(f"{name}.k.weight", c, text.shape[-1]),
+        v_proj_weight=w(f"{name}.v.weight", c, text.shape[-1]),
+    )
+    return h + w("restore.gamma", c).tanh()[None, :, None, None, None] * seen.permute(1, 2, 0).reshape(h.shape)
+
+
+def null_where(w: Weights, text: torch.Tensor, mask: torch.Tensor, drop: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A dropped report is one token, the null token, and padding."""
+    null = w("restore.null", text.shape[-1])
+    one = torch.zeros_like(mask[0])
+    one[0] = 1
+    features = [torch.where(one[:, None] == 1, null, torch.zeros_like(x)) if d else x for x, d in zip(text, drop)]
+    return torch.stack(features), torch.stack([one if d else m for m, d in zip(mask, drop)])
+
+
+def restoration(w: Weights, corrupt, clean, mask, text, o: dict) -> torch.Tensor:
+    """corrupt and clean [m c d h w], mask [m d h w]; text: None, or token features [m t c'] and mask [m t]."""
+    channels = o["channels"]
+    maps = encode(w, corrupt, channels)
+    if text is not None:
+        maps[-1] = gate(w, maps[-1], *text, heads=o["restoreHeads"])
+    image = F.conv3d(
+        decode(w, maps, corrupt, channels),
+        w("restore.out.conv.conv.weight", corrupt.shape[1], channels[0], 1, 1, 1),
+        w("restore.out.conv.conv.bias", corrupt.shape[1]),
+    )
+    c = channels[-1]
+    with torch.no_grad():
+        goal = F.layer_norm(tokens_of(encode(w, clean, channels)[-1]), (c,))
+    cosine = F.cosine_similarity(linear(w, "restore.feature", tokens_of(maps[-1]), c, bias=False), goal, dim=-1)
+    total = 0
+    for x, y, m, cos in zip(image, clean, mask.bool(), cosine):
+        off = (x - y).abs()
+        total = total + off[:, m].mean() + o.get("rest", 0.1) * off[:, ~m].mean() + o.get("feature", 0.5) * (1 - cos).mean()
+    return total / len(image)
+
+
+def findings(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    known = target >= 0
+    return F.binary_cross_entropy_with_logits(logits[known], target[known])
+
+
+# ── goldens of single losses
+
+ALL4 = [[1] * 4] * 4
+SOME4 = [[1, 0, 1, 1], [1, 1, 1, 0], [0, 1, 0, 1], [1, 1, 1, 1]]  # a study's own report is a candidate even where 0 is said
+COUNTS = [3, 1, 2, 3]  # sentences of each report
+VE = {"V": (4, 6, 8), "E": (4, 3, 5)}
+IMAGE = (2, 2, 6, 5, 7)
+CORRUPT = {"corrupt": IMAGE, "clean": IMAGE}
+REPORT = {"features": (2, 5, 6)}
+
+
+def ragged(x: dict, o: dict) -> list[torch.Tensor]:
+    return [e[:n] for e, n in zip(x["E"], o["counts"])]
+
+
+def sentences(w, x, o):
+    return sentence_contrast(w, x["V"], ragged(x, o), torch.tensor(o["candidates"]), o)
+
+
+def from_tokens(w, x, o):
+    ids = torch.tensor(o["sentence"])
+    reports = [torch.stack([t[of == s].mean(0) for s in sorted(set(of.tolist()) - {0})]) for t, of in zip(x["tokens"], ids)]
+    return sentence_contrast(w, x["V"], reports, torch.tensor(o["candidates"]), o)
+
+
+def pooled(w, x, o):
+    return pooled_contrast(w, x["image"], x["text"], torch.tensor(o["candidates"]), o)
+
+
+def restored(w, x, o):
+    mask = torch.from_numpy((classes(SEED, "restoration.mask", (2, *IMAGE[2:]), 3) == 0).astype(np.int64))
+    text = None
+    if "features" in x:
+        text = x["features"], torch.tensor(o["keep"])
+        if "drop" in o:
+            text = null_where(w, *text, o["drop"])
+    return {"loss": restoration(w, x["corrupt"], x["clean"], mask, text, o)}
+
+
+UNET = {"channels": [4, 16], "restoreHeads": 8}
+KEEP = {"keep": [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]}
+# name -> what, inputs, options (settings in the product's names, integers), given parameters
+CASES = {
+    "sentences": (sentences, VE, {"candidates": ALL4, "counts": COUNTS, "agreement": 1}, {}),
+    "sentences.masked": (sentences, VE, {"candidates": SOME4, "counts": COUNTS, "agreement": 1, "kappa": 2}, {}),
+    "sentences.agreement": (sentences, VE, {"candidates": SOME4, "counts": COUNTS, "agreement": -0.3}, {}),
+    "sentences.soft": (
+        sentences,
+        VE,
+        {"candidates": SOME4, "counts": COUNTS, "agreement": 0.95, "softTargets": 0.3, "softTemperature": 0.2},
+        {},
+    ),
+    "sentences.place": (
+        sentences,
+        VE,
+        {"candidates": ALL4, "counts": COUNTS, "agreement": 1, "placeKeys": True, "tiles": 3},
+        {"contrast.logit_scale": 1.5},
+    ),
+    "sentences.sharp": (sentences, VE, {"candidates": ALL4, "counts": COUNTS, "agreement": 1}, {"contrast.logit_scale": 1.5}),
+    "sentences.capped": (sentences, VE, {"candidates": ALL4, "counts": COUNTS, "agreement": 1}, {"contrast.logit_scale": 5.0}),
+    "tokens": (
+        from_tokens,
+        {"V": (4, 6, 8), "tokens": (4, 9, 5)},
+        {
+            "candidates": ALL4,
+            "agreement": 0.95,
+            "sentence": [
+                [0, 1, 1, 1, 2, 2, 3, 3, 0],
+                [0, 1, 1, 2, 2, 0, 0, 0, 0],
+                [0, 1, 0, 0, 0, 0, 0, 0, 0],
+                [1, 2, 2, 2, 2, 2, 2, 3, 3],
+            ],
+        },
+        {},
+    ),
+    "pooled": (pooled, {"image": (4, 8), "text": (4, 5)}, {"candidates": ALL4, "agreement": 1}, {}),
+    "pooled.agreement": (pooled, {"image": (4, 8), "text": (4, 5)}, {"candidates": SOME4, "agreement": -0.3}, {}),
+    "views": (lambda w, x, o: view_contrast(w, x["views"]), {"views": (5, 2, 6)}, {}, {"contrast.logit_scale": 1.5}),
+    "restoration": (restored, {**CORRUPT, **REPORT}, {**UNET, **KEEP}, {}),
+    "restoration.null": (restored, {**CORRUPT, **REPORT}, {**UNET, **KEEP, "drop": [1, 0], "rest": 0.3, "feature": 2}, {}),
+    "restoration.blind": (restored, CORRUPT, UNET, {}),
+    "findings": (
+        lambda w, x, o: {"loss": findings(x["logits"], torch.tensor(o["target"], dtype=torch.float64))},
+        {"logits": (4, 3)},
+        {"target": [[1, 0, -1], [0, 0, 1], [-1, -1, -1], [1, -1, 0]]},
+        {},
+    ),
+}
+
+
+def digits(x: torch.Tensor) -> float:
+    """More than golden.number keeps: a loss is held to 1e-9."""
+    return golden.number(x.detach(), 14)
+
+
+def loss_case(name: str) -> dict:
+    run, shapes, options, given = CASES[name]
+    scale = {"logits": 6.0}
+    inputs = {
+        k: torch.from_numpy(uniform(SEED, f"{name.split('.')[0]}.{k}", s, scale.get(k, 1.0))).double() for k, s in shapes.items()
+    }
+    for k, x in inputs.items():
+        x.requires_grad_(k != "clean")
+    w = Weights(torch.float64, given)
+    out = run(w, inputs, options)
+    out["loss"].backward()
+    found = {**inputs, **w.made}
+    return {
+        "inputs": {k: list(s) for k, s in shapes.items()},
+        "options": options,
+        "parameters": given,
+        "values": {k: digits(v) for k, v in out.items()},
+        "gradients": {
+            k: golden.summary(torch.zeros_like(x) if x.grad is None else x.grad) for k, x in found.items() if x.requires_grad
+        },
+    }
+
+
+# ── goldens of the network
+
+BERT = dict(
+    vocab_size=29,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=24,
+    max_position_embeddings=12,
+    type_vocab_size=2,
+)
+BATCH, TOKENS, SIZE = 3, 9, 12
+CHANNELS = [4, 8]
+SENTENCES = [[0, 1, 1, 1, 2, 2, 3, 3, 0], [0, 1, 1, 2, 2, 0, 0, 0, 0], [0, 1, 1, 1, 0, 0, 0, 0, 0]]
+LENGTHS = [9, 6, 5]
+PAIRS = [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
+ROTATION = [[0, 3], [2, 1], [1, 1]]
+# settings of `pretrain` in the product's names, with tiles and restored tiles as the sizes of its inputs
+METHODS = {
+    "t3d": dict(method="t3d", tiles=2, restored=2, textDropout=0.0),
+    # every sentence is read alone, keys know their tile
+    "t3d-sentence": dict(method="t3d", tiles=2, restored=1, textDropout=0.0, placeKeys=True),
+    "t3d-null": dict(method="t3d", tiles=2, restored=2, textDropout=1.0, lambdaTcl=0.7, lambdaTir=2.0),
+    "fullclip": dict(method="fullclip", tiles=2, restored=1, textDropout=0.0),
+    "clipcrop": dict(method="clipcrop", tiles=1, restored=1, lambdaTir=0),
+    "contrast": dict(method="contrast", tiles=2, restored=1, restoreText=False),
+    "swinssl": dict(method="swinssl", tiles=2, restored=1, restoreText=False, lambdaRotation=0.6),
+    "restore": dict(method="restore", tiles=1, restored=2, restoreText=False),
+}
+HEADS = 2
+
+
+SCOPE = {"t3d-sentence": "sentence"}
+
+
+def alone(bert: BertModel, ids: torch.Tensor, mask: torch.Tensor, sentence: torch.Tensor) -> torch.Tensor:
+    """[t] each -> token features [t c]: each sentence, and the special tokens, by themselves; zeros for padding."""
+    out = torch.zeros(len(ids), BERT["hidden_size"], dtype=bert.dtype)
+    for s in sorted(set(sentence.tolist())):
+        at = ((sentence == s) & (mask == 1)).nonzero()[:, 0]
+        out = out.index_copy(0, at, bert(input_ids=ids[None, at]).last_hidden_state[0])
+    return out
+
+
+def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
+    """-> losses, gradients by name"""
+    o = METHODS[name]
+    w = Weights(dtype)
+    draw = lambda name, *shape: torch.from_numpy(uniform(SEED, name, shape, 0.5, 0.5)).to(dtype)
+    size = (SIZE, SIZE, SIZE)
+    method, k, r = o["method"], o["tiles"], o["restored"]
+    informed = o.get("restoreText", True) and o.get("lambdaTir", 1) > 0
+    mask = torch.tensor([[int(i < n) for i in range(TOKENS)] for n in LENGTHS])
+    bert, text = None, None
+    if informed or method in ("t3d", "fullclip", "clipcrop"):
+        bert = BertModel(BertConfig(**BERT, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0), add_pooling_layer=False)
+        bert = bert.to(dtype)
+        named = dict(bert.named_parameters())
+        values = {n: torch.from_numpy(parameter_value(f"text.{n}", tuple(p.shape), SEED)).to(dtype) for n, p in named.items()}
+        bert.load_state_dict(values, strict=False)
+        ids = torch.from_numpy(classes(SEED, "input_ids", (BATCH, TOKENS), BERT["vocab_size"] - 2) + 2)
+        if SCOPE.get(name) == "sentence":
+            text = torch.stack([alone(bert, *row) for row in zip(ids, mask, torch.tensor(SENTENCES))])
+        else:
+            text = bert(input_ids=torch.where(mask == 1, ids, 0), attention_mask=mask).last_hidden_state
+
+    out = {}
+    if method != "restore":
+        tiles = draw("tiles", BATCH, k, 1, *size)
+        maps = encode(w, tiles.flatten(0, 1), CHANNELS)
+        V = F.layer_norm(tokens_of(maps[-1]), (CHANNELS[-1],)).reshape(BATCH, k, -1, CHANNELS[-1])
+        if method == "t3d":
+            reports = []
+            for t, of in zip(text, torch.tensor(SENTENCES)):
+                reports.append(torch.stack([t[of == s].mean(0) for s in range(1, int(of.max()) + 1)]))
+            found = sentence_contrast(w, V.flatten(1, 2), reports, torch.tensor(PAIRS), o)
+        elif method in ("fullclip", "clipcrop"):
+            mean = torch.stack([t[m == 1].mean(0) for t, m in zip(text, mask)])
+            found = pooled_contrast(w, V.mean((1, 2)), mean, torch.tensor(PAIRS), o)
+        else:
+            found = view_contrast(w, V.mean(2))
+        out["tcl"], out["accuracy"] = found["loss"], found["accuracy"]
+        if method == "swinssl":
+            logits = linear(w, "rotation", V.mean(2), 4, bias=True)
+            out["rotation"] = F.cross_entropy(logits.flatten(0, 1), torch.tensor(ROTATION).flatten())
+    if o.get("lambdaTir", 1) > 0:
+        clean = draw("tiles_clean", BATCH, r, 1, *size)
+        where = torch.from_numpy((classes(SEED, "corrupt_mask", (BATCH, r, *size), 3) == 0).astype(np.int64))
+        corrupt = torch.where(where[:, :, None] == 1, draw("noise", BATCH, r, 1, *size), clean)
+        given = None
+        if informed:
+            given = text, mask
+            if o["textDropout"] == 1:
+                given = null_where(w, text, mask, [1] * BATCH)
+            given = tuple(x.repeat_interleave(r, 0) for x in given)
+        flat = lambda x: x.flatten(0, 1)
+        out["tir"] = restoration(w, flat(corrupt), flat(clean), flat(where), given, {"channels": CHANNELS, "restoreHeads": HEADS})
+    weights = {"tcl": "lambdaTcl", "tir": "lambdaTir", "rotation": "lambdaRotation"}
+    out["loss"] = sum(o.get(weights[n], 1) * v for n, v in out.items() if n in weights)
+    out["loss"].backward()
+    grads = {n: p.grad for n, p in w.made.items()}
+    if bert is not None:
+        grads.update({f"text.{n}": p.grad for n, p in bert.named_parameters()})
+    none = [n for n, g in grads.items() if g is None]
+    assert not none, none
+    return {n: v for n, v in out.items() if n != "rotation"}, grads
+
+
+def network_case(name: str) -> dict:
+    (out, double), (_, single) = network(name, torch.float64), network(name, torch.float32)
+    names = sorted(double)
+    joined = {"all": [torch.cat([g[n].flatten() for n in names]) for g in (double, single)]}
+    each = {n: [double[n], single[n]] for n in names} if name == "t3d" else {}
+    return {
+        "settings": METHODS[name],
+        "textScope": SCOPE.get(name, "report"),
+        "values": {k: digits(v) for k, v in out.items()},
+        "names": names,
+        "gradientNorm": golden.number(torch.cat([g.flatten() for g in double.values()]).norm()),
+        "gradients": {n: golden.summary(g, None, f) for n, (g, f) in {**joined, **each}.items()},
+    }
+
+
+def main() -> None:
+    golden.write("pretrain/losses.json", {"seed": SEED, "cases": {name: loss_case(name) for name in CASES}})
+    config = {**BERT, "batch": BATCH, "tokens": TOKENS, "size": SIZE, "channels": CHANNELS, "restoreHeads": HEADS}
+    integers = {"lengths": LENGTHS, "sentence_ids": SENTENCES, "pair_mask": PAIRS, "rotation": ROTATION}
+    document = {"seed": SEED, "config": config, "integers": integers, "cases": {name: network_case(name) for name in METHODS}}
+    golden.write("pretrain/network.json", document)
+
+
+if __name__ == "__main__":
+    main()
