@@ -91,14 +91,14 @@ export function towerOf(manifest: Manifest, plan: PretrainPlan): string {
   const hasWeights = plan.hasTextWeights;
   const { text, textTrain } = manifest.model.settings as {
     readonly text: { positions: string; layers: number; hiddenSize: number; vocabSize: number };
-    readonly textTrain: number | 'all';
+    readonly textTrain: number;
   };
   const name = text.positions === 'roberta' ? 'RoBERTa' : 'BERT';
   const size = `${name}, ${text.layers} ${text.layers === 1 ? 'layer' : 'layers'}, ${text.hiddenSize} wide, ${text.vocabSize} words`;
   const given = plan.textWeights ?? plan.weights;
   const source = hasWeights && given ? `weights of ${basename(given)}` : `drawn from seed ${plan.seed}`;
   const frozen =
-    textTrain === 'all'
+    textTrain === -1
       ? hasWeights
         ? 'trained on'
         : 'trained from nothing'

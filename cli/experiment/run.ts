@@ -58,7 +58,7 @@ export async function pretrainArm(
   }
 }
 
-/** Of each station's tile: the mean of its tokens and their largest values. */
+/** Of each station's tile: the mean of its tokens. */
 export async function featuresOf(
   weights: Uint8Array | null,
   seed: number,
@@ -89,24 +89,12 @@ async function encodeAll(session: Session, list: readonly Study[]): Promise<{ wi
       const at = station * TILE_VOXELS;
       volume.set(list[study]!.volume.subarray(at, at + TILE_VOXELS), i * TILE_VOXELS);
     }
-    const out = await session.entries.encodeImage!({ volume });
-    const tokens = out.tokens as Float32Array;
-    const c = (out.pooled as Float32Array).length / ENCODED;
-    const n = tokens.length / (ENCODED * c);
+    const pooled = (await session.entries.encodeImage!({ volume })).pooled as Float32Array;
     if (width === 0) {
-      width = 2 * c;
+      width = pooled.length / ENCODED;
       data = new Float32Array(tiles * width);
     }
-    for (let i = 0; i < count; i++) {
-      const to = data.subarray((from + i) * width, (from + i + 1) * width);
-      to.fill(Number.NEGATIVE_INFINITY, c);
-      for (let t = 0; t < n; t++)
-        for (let j = 0; j < c; j++) {
-          const v = tokens[(i * n + t) * c + j]!;
-          to[j]! += v / n;
-          if (v > to[c + j]!) to[c + j] = v;
-        }
-    }
+    data.set(pooled.subarray(0, count * width), from * width);
   }
   return { width, data };
 }

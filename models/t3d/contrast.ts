@@ -1,15 +1,6 @@
 // Text-informed contrastive learning: every sentence of a report finds its place in the whole study. And the contrasts that it is
 // compared with: pooled features of image and text, and two views without text.
-import {
-  attention,
-  iota,
-  linear,
-  logSoftmax,
-  param,
-  region,
-  scope,
-  type Tensor,
-} from '../../dsl/index.ts';
+import { attention, iota, linear, logSoftmax, param, region, scope, type Tensor } from '../../dsl/index.ts';
 import type { PretrainSettings } from './pretrain-settings.ts';
 
 /** Added to the scores of pairs that are no candidates. */
@@ -31,7 +22,12 @@ function batchNorm(x: Tensor, axes: string, mask?: Tensor): Tensor {
   return region('batchNorm', () => {
     const all = axes.split(' ').reduce((n, a) => n * x.size(a), 1);
     const m = mask?.cast('f32');
-    const count = m ? m.sum(m.names.join(' ')).mul(all / m.size()).max(1) : null;
+    const count = m
+      ? m
+          .sum(m.names.join(' '))
+          .mul(all / m.size())
+          .max(1)
+      : null;
     const mean = (v: Tensor): Tensor => (m && count ? v.mul(m).sum(axes).div(count) : v.mean(axes));
     const centre = mean(x);
     const off = x.sub(centre.detach());
@@ -68,7 +64,13 @@ export function sentenceFeatures(tokens: Tensor, sentence: Tensor, s: number): {
  * study j and report i may be told apart). Text asks, image answers: α = softmax_n((W_q E)·(W_k V)/√d) weighs the tokens
  * themselves, so that what is compared with the sentence holds no text.
  */
-export function sentenceContrast(V: Tensor, E: Tensor, valid: Tensor, candidates: Tensor, p: PretrainSettings): Contrast {
+export function sentenceContrast(
+  V: Tensor,
+  E: Tensor,
+  valid: Tensor,
+  candidates: Tensor,
+  p: PretrainSettings,
+): Contrast {
   return scope('contrast', () => {
     const { found, count } = answers(V, E, p);
     const m = valid.rename({ b: 'i' });
@@ -108,11 +110,7 @@ export function asked(V: Tensor, p: PretrainSettings): Tensor {
 /** Where each sentence of each report looks in each study: found [j i s c]. */
 function answers(V: Tensor, E: Tensor, p: PretrainSettings): { found: Tensor; count: (valid: Tensor) => Tensor } {
   const [b, s, c] = [E.size('b'), E.size('s'), V.size('c')];
-  const q = project('query', E, c)
-    .merge('b s', 'n')
-    .expand('h', 1, 'c')
-    .expand('g', b, 'n')
-    .rename({ c: 'e' });
+  const q = project('query', E, c).merge('b s', 'n').expand('h', 1, 'c').expand('g', b, 'n').rename({ c: 'e' });
   const asTokens = (x: Tensor): Tensor => x.rename({ b: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
   const o = attention(q, asTokens(project('key', asked(V, p), c)), asTokens(V)); // [g n h e]
   return {
@@ -127,7 +125,11 @@ export function attentionOf(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
     const c = V.size('c');
     const q = project('query', E, c);
     const k = project('key', asked(V, p), c);
-    const scores = q.expand('n', V.size('n'), 'c').mul(k).sum('c').mul(c ** -0.5);
+    const scores = q
+      .expand('n', V.size('n'), 'c')
+      .mul(k)
+      .sum('c')
+      .mul(c ** -0.5);
     return logSoftmax(scores, 'n').exp();
   });
 }
@@ -148,13 +150,22 @@ export function viewContrast(views: Tensor, p: PretrainSettings): Contrast {
   return scope('contrast', () => {
     const b = views.size('b');
     const n = 2 * b;
-    const z = unit(batchNorm(project('view', views, views.size('c')), 'b v')).permute('v b c').merge('v b', 'j');
-    const scores = z.expand('i', n, 'c').mul(z.rename({ j: 'i' })).sum('c').mul(inverseTemperature(p)); // [j i]
+    const z = unit(batchNorm(project('view', views, views.size('c')), 'b v'))
+      .permute('v b c')
+      .merge('v b', 'j');
+    const scores = z
+      .expand('i', n, 'c')
+      .mul(z.rename({ j: 'i' }))
+      .sum('c')
+      .mul(inverseTemperature(p)); // [j i]
     const at = iota('i', n).expand('j', n, 'i');
     const self = at.eq(iota('j', n));
     const partner = at.eq(iota('j', n).add(b).mod(n)).cast('f32');
     const masked = self.where(NO_CANDIDATE, scores);
-    const loss = logSoftmax(masked, 'i').mul(partner).sum('j i').mul(-1 / n);
+    const loss = logSoftmax(masked, 'i')
+      .mul(partner)
+      .sum('j i')
+      .mul(-1 / n);
     const hit = masked.argmax('i').eq(iota('j', n).add(b).mod(n)).cast('f32').mean('j');
     return { loss, accuracy: hit };
   });
@@ -167,7 +178,11 @@ function crossEntropies(scores: Tensor, text: Tensor, candidates: Tensor, p: Pre
   const alike = region('agreement', () => {
     const centred = text.detach().sub(text.detach().mean('b'));
     const f = unit(centred);
-    return f.rename({ b: 'j' }).expand('i', n, 'c').mul(f.rename({ b: 'i' })).sum('c'); // [j i]
+    return f
+      .rename({ b: 'j' })
+      .expand('i', n, 'c')
+      .mul(f.rename({ b: 'i' }))
+      .sum('c'); // [j i]
   });
   let kept = candidates.rename({ b: 'j', b2: 'i' }).ne(0);
   if (p.agreement < 1) kept = kept.and(alike.le(p.agreement));
@@ -180,10 +195,15 @@ function crossEntropies(scores: Tensor, text: Tensor, candidates: Tensor, p: Pre
       const near = own.or(kept).where(alike.mul(1 / p.softTemperature), NO_CANDIDATE);
       target = hot.mul(1 - p.softTargets).add(logSoftmax(near, axis).exp().mul(p.softTargets));
     }
-    return logp.mul(target).sum('j i').mul(-1 / n);
+    return logp
+      .mul(target)
+      .sum('j i')
+      .mul(-1 / n);
   };
   return {
-    loss: region('rows', () => entropy('i')).add(region('columns', () => entropy('j'))).mul(0.5),
+    loss: region('rows', () => entropy('i'))
+      .add(region('columns', () => entropy('j')))
+      .mul(0.5),
     accuracy: masked.argmax('i').eq(iota('j', n)).cast('f32').mean('j'),
   };
 }

@@ -27,8 +27,5 @@ function layersOf(s: Settings, entry: 'segment' | 'classify'): string[] {
   if (s.backbone === 'unet') return s.channels.map((_, i) => `^encoder\\.${i}\\.`);
   const stages = entry === 'classify' ? 3 : 4;
   // `c`: the residual block that SwinUNETR-V2 has before a stage
-  return [
-    '^swinViT\\.patch_embed\\.',
-    ...Array.from({ length: stages }, (_, i) => `^swinViT\\.layers${i + 1}c?\\.`),
-  ];
+  return ['^swinViT\\.patch_embed\\.', ...Array.from({ length: stages }, (_, i) => `^swinViT\\.layers${i + 1}c?\\.`)];
 }

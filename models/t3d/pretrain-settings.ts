@@ -111,7 +111,10 @@ export function checkPretrain(p: PretrainSettings, batch: number, deepest: numbe
   const kind = CONTRAST[p.method];
   if (kind === undefined) refuse(`method is '${p.method}'`, `use one of: ${Object.keys(CONTRAST).join(', ')}`);
   if (kind !== 'none' && batch < 2)
-    refuse(`a batch of ${batch} has nothing to tell apart`, 'use a batch of at least 2 (more is better; memory is one tile’s)');
+    refuse(
+      `a batch of ${batch} has nothing to tell apart`,
+      'use a batch of at least 2 (more is better; memory is one tile’s)',
+    );
   const whole = (name: 'tiles' | 'tileBatch' | 'sentences' | 'restored' | 'restoreBatch'): void => {
     if (!Number.isInteger(p[name]) || p[name] < 1) refuse(`${name} is ${p[name]}`, 'use a whole number, at least 1');
   };
@@ -120,7 +123,10 @@ export function checkPretrain(p: PretrainSettings, batch: number, deepest: numbe
   if ((p.method === 'clip' || p.method === 'clipcrop') && p.tiles !== 1)
     refuse(`${p.method} has ${p.tiles} tiles`, 'use 1: the downsampled study, or one crop of it');
   if (kind !== 'none' && (batch * p.tiles) % p.tileBatch !== 0)
-    refuse(`tileBatch ${p.tileBatch} does not divide ${batch} × ${p.tiles} tiles`, 'use a divisor; 1 needs the least memory');
+    refuse(
+      `tileBatch ${p.tileBatch} does not divide ${batch} × ${p.tiles} tiles`,
+      'use a divisor; 1 needs the least memory',
+    );
   if (p.lambdaTir > 0 && (batch * p.restored) % p.restoreBatch !== 0)
     refuse(`restoreBatch ${p.restoreBatch} does not divide ${batch} × ${p.restored} tiles`, 'use a divisor');
   if (p.lambdaTir > 0 && p.restoreText && deepest % p.restoreHeads !== 0)

@@ -73,7 +73,9 @@ export function restorationLoss(r: Restored, clean: Tensor, mask: Tensor, target
     const error = r.image.sub(clean).abs().mean('c'); // [b d h w]
     const over = (weight: Tensor): Tensor => error.mul(weight).sum('d h w').div(weight.sum('d h w').max(1));
     const voxels = over(m).add(over(m.neg().add(1)).mul(p.rest));
-    const y = scope('restore', () => scope('feature', () => linear(r.deepest, target.size('c'), { axis: 'c', bias: false })));
+    const y = scope('restore', () =>
+      scope('feature', () => linear(r.deepest, target.size('c'), { axis: 'c', bias: false })),
+    );
     const goal = target.detach();
     const norm = (x: Tensor): Tensor => x.mul(x).sum('c').add(1e-12).rsqrt();
     const cosine = y.mul(goal).sum('c').mul(norm(y)).mul(norm(goal)).mean('d h w');
@@ -86,4 +88,3 @@ export const cleanTarget = (clean: Tensor, net: Backbone): Tensor => {
   const maps: Maps = net.encode(clean.permute('b d h w c'));
   return layerNorm(net.deepest(maps), 'c', { affine: false }).detach();
 };
-

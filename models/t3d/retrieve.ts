@@ -56,7 +56,7 @@ export function embedReport(x: Tensors, s: Settings): Tensors {
   checkMethod(s);
   checkText(s.text, s.textTokens);
   const wide = widths(s).tokens;
-  const tokens = textTokens(x, { ...s, textTrain: 'all' });
+  const tokens = textTokens(x, { ...s, textTrain: -1 });
   if (!bySentences(s)) {
     const m = x.attention_mask!.cast('f32');
     const pooled = tokens.mul(m).sum('t').div(m.sum('t').max(1));

@@ -44,8 +44,8 @@ export interface Settings {
 
   /** The text tower. `t3dc build --text FOLDER` takes it from a Hugging Face folder's config.json. */
   readonly text: TextSettings;
-  /** Layers of the text tower that are trained: all, or those from this number on; the lower ones are then computed once a report. */
-  readonly textTrain: number | 'all';
+  /** Layers of the text tower that are trained: all (-1), or those from this number on; the lower ones are then computed once a report. */
+  readonly textTrain: number;
   /** What a token of a report sees in pre-training: the whole report, or its own sentence (with positions from its beginning), so
    *  that a sentence's features tell of nothing else. */
   readonly textScope: 'report' | 'sentence';
@@ -120,7 +120,7 @@ export const DEFAULTS: Settings = {
   attnDropRate: 0,
   dropPathRate: 0,
   text: TEXT_DEFAULTS,
-  textTrain: 'all',
+  textTrain: -1,
   textScope: 'report',
   pretrain: PRETRAIN_DEFAULTS,
   size: [64, 64, 64],

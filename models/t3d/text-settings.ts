@@ -88,13 +88,13 @@ export const longest = (s: TextSettings): number =>
   s.positions === 'roberta' ? s.maxPositions - s.padTokenId - 1 : s.maxPositions;
 
 /** How many layers are frozen, the embeddings with them, so that they are computed once a report; null: all are trained. */
-export function frozenLayers(s: { readonly text: TextSettings; readonly textTrain: number | 'all' }): number | null {
+export function frozenLayers(s: { readonly text: TextSettings; readonly textTrain: number }): number | null {
   const { textTrain: from, text } = s;
-  if (from === 'all') return null;
+  if (from === -1) return null;
   if (!Number.isInteger(from) || from < 0 || from > text.layers)
     refuse(
       `textTrain is ${from}`,
-      `use 'all', or the number of layers that stay as they are: 0 (embeddings alone) to ${text.layers} (the whole tower)`,
+      `use -1 to train all, or the number of layers that stay as they are: 0 (embeddings alone) to ${text.layers} (the whole tower)`,
     );
   return from;
 }

@@ -9,7 +9,7 @@ const conv = (name: string, x: Tensor, width: number, stride = 1, kernel = 3): T
 function residual(x: Tensor, width: number, stride: number): Tensor {
   const y = conv('conv2', leakyRelu(conv('conv1', x, width, stride)), width);
   const same = stride === 1 && x.size('c') === width;
-  return leakyRelu(y.add(same ? x : conv('conv3', x, width, stride, 1)));
+  return leakyRelu(y.add(same ? x : conv('conv3', x, width, stride, stride === 1 ? 1 : 3)));
 }
 
 /** volume [b d h w c] -> a map a level, each halved (rounded up) and of the given width. */
