@@ -3,7 +3,7 @@
 import { csvLine } from '../data/csv.ts';
 import { auroc, meanOf } from '../data/index.ts';
 import { writeFileAtomic } from '../data/node.ts';
-import { classifyStudies, findingsOf } from '../tasks/classify.ts';
+import { classifyStudies, findingsOf, SCORES } from '../tasks/classify.ts';
 import type { SkippedStudy } from '../tasks/study-input.ts';
 import type { Context } from './command.ts';
 import { CliError } from './errors.ts';
@@ -33,7 +33,7 @@ export async function classifyRun(
     const { count, names } = findingsOf(session);
     const findings = namesOf(values.findings, names, count);
     const truth = values.labels === undefined ? null : await readFindings(values.labels, sources, findings);
-    await loadNeeded(session, values.weights, out);
+    await loadNeeded(session, values.weights, [SCORES], out);
     const skipped: SkippedStudy[] = [];
     const bar = out.progress('classify', sources.length);
     const found = await classifyStudies(session, sources, {

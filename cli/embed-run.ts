@@ -2,7 +2,7 @@
 import { readPairs, readVolume } from '../data/node.ts';
 import { type Pair, showCounts } from '../data/pairs.ts';
 import type { Sections } from '../data/report-tokens.ts';
-import { type ReadReport, Retrieval, saysNothing } from '../tasks/retrieval.ts';
+import { RETRIEVAL, type ReadReport, Retrieval, saysNothing } from '../tasks/retrieval.ts';
 import type { SkippedStudy } from '../tasks/study-input.ts';
 import type { Context } from './command.ts';
 import { CliError } from './errors.ts';
@@ -30,7 +30,7 @@ export async function embedRun(artifact: string, values: EmbedValues, { out, sig
     const list = await readPairs(values.pairs, { columns: values.columns });
     for (const note of list.notes) out.note(note);
     if (list.skipped.length > 0) out.note(`left out: ${showCounts(list.counts)}`);
-    const weights = await loadNeeded(session, values.weights, out);
+    const weights = await loadNeeded(session, values.weights, RETRIEVAL, out);
     const skipped: SkippedStudy[] = [];
     const leave = (left: SkippedStudy): void => {
       skipped.push(left);

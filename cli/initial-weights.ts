@@ -4,16 +4,26 @@ import { readSafetensors, type Session } from '../runtime/index.ts';
 import { CliError } from './errors.ts';
 import type { Output } from './output.ts';
 
-/** A file's tensors that are not the artifact's own are left out, and told: heads, decoders and text towers that it does not have.
- *  @throws CliError `weights-mismatch` where the file lacks some of the artifact's; what `loadWeights` throws */
-export async function loadNeeded(session: Session, path: string, out: Output): Promise<Uint8Array> {
+/**
+ * All that these entries read. A file's tensors that the artifact does not have are left out, and told: heads, decoders and text
+ * towers; what other entries read and the file lacks does not matter.
+ * @throws CliError `weights-mismatch` where the file lacks some; what `loadWeights` throws
+ */
+export async function loadNeeded(
+  session: Session,
+  path: string,
+  entries: readonly string[],
+  out: Output,
+): Promise<Uint8Array> {
   const file = await readBytes(path);
   const report = await session.loadWeights(file, { strict: false, ...checkpointNames(session, file) });
-  const lacking = [...report.missing, ...report.shapeMismatch.map((m) => m.name)];
+  const { parameters } = session.manifest;
+  const needed = new Set(entries.flatMap((e) => session.entry(e).parameters.map((n) => parameters[n]!.name)));
+  const lacking = [...report.missing, ...report.shapeMismatch.map((m) => m.name)].filter((n) => needed.has(n));
   if (lacking.length > 0)
     throw new CliError('weights-mismatch', `${path} is not of a model like this artifact's`, {
-      found: `${report.matched.length} of ${session.manifest.parameters.length} tensors; not there or of another shape: ${parts(lacking)}`,
-      expected: 'all tensors of the artifact',
+      found: `${needed.size - lacking.length} of ${needed.size} tensors; not there or of another shape: ${parts(lacking)}`,
+      expected: `all that ${entries.join(', ')} read`,
       hint: 'Build the artifact with the settings and the method that the weights were trained with.',
     });
   for (const d of report.dialects)

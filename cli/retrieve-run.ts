@@ -4,7 +4,7 @@ import { retrieval as judge, type RetrievalScore } from '../data/index.ts';
 import { writeFileAtomic } from '../data/node.ts';
 import type { Sections } from '../data/report-tokens.ts';
 import type { Session } from '../runtime/index.ts';
-import { Retrieval } from '../tasks/retrieval.ts';
+import { RETRIEVAL, Retrieval } from '../tasks/retrieval.ts';
 import type { Context } from './command.ts';
 import { CliError, UsageError } from './errors.ts';
 import { loadNeeded } from './initial-weights.ts';
@@ -55,7 +55,7 @@ export async function openedWith(
 ): Promise<Retrieval> {
   checkMadeWith('artifact', index.artifact, { path: files.artifact, hash: session.manifest.graphHash });
   const retrieval = new Retrieval(session);
-  const weights = await loadNeeded(session, files.weights, out);
+  const weights = await loadNeeded(session, files.weights, RETRIEVAL, out);
   checkMadeWith('weights', index.weights, { path: files.weights, hash: hashOf(weights) });
   return retrieval;
 }

@@ -1,6 +1,6 @@
 // `t3dc zeroshot`: findings of studies from prompts alone: what a report would say if it is there, and if it is not.
 import { readJson } from '../data/node.ts';
-import { Retrieval, zeroShot } from '../tasks/retrieval.ts';
+import { RETRIEVAL, Retrieval, zeroShot } from '../tasks/retrieval.ts';
 import type { SkippedStudy } from '../tasks/study-input.ts';
 import { aurocs, tellAurocs, writeScores } from './classify-run.ts';
 import type { Context } from './command.ts';
@@ -47,7 +47,7 @@ export async function zeroshotRun(
     const retrieval = index ? await openedWith(session, index, files, out) : new Retrieval(session);
     const tokens = await reportTokenizer(values.tokenizer, values.weights, retrieval.text);
     if (index) checkMadeWith('tokenizer', index.tokenizer, tokens);
-    else await loadNeeded(session, values.weights, out);
+    else await loadNeeded(session, values.weights, RETRIEVAL, out);
     const places = new Map<string, number>();
     const rows = [...prompts].flatMap(([finding, { positive, negative }]) =>
       [...positive, ...negative].flatMap((prompt) => {
