@@ -46,7 +46,7 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
     batch: s.rows,
     size: s.size,
     textTokens: d.textTokens,
-    text: { vocabSize: vocabulary },
+    text: { vocabSize: vocabulary, layers: d.textLayers },
     lr: d.lr,
     weightDecay: d.weightDecay,
     warmup: d.warmup,
@@ -60,6 +60,8 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
       restoreText: arm === 't3d' || arm === 't3d-shuffled',
       agreement: 1,
       placeKeys: d.placeKeys,
+      normalize: d.normalize,
+      temperature: d.temperature,
       lambdaSentence: d.lambdaSentence,
     },
   };

@@ -36,9 +36,15 @@ export interface Declaration {
   readonly weightDecay: number;
   readonly vocabulary: number;
   readonly textTokens: number;
+  /** Layers of the text tower; 0: a sentence is the mean of its normalised word embeddings. */
+  readonly textLayers: number;
   readonly sentences: number;
   /** A sentence's keys know the tile that they are of. */
   readonly placeKeys: boolean;
+  /** Over what the sentences' answers are normalised. */
+  readonly normalize: 'batch' | 'studies';
+  /** τ at the start. */
+  readonly temperature: number;
   /** Weight of each sentence's own cross-entropy. */
   readonly lambdaSentence: number;
   /** Weight of restoration, by arm; the arms that are not named have none. */
@@ -82,8 +88,11 @@ export const FULL: Declaration = {
   weightDecay: 1e-5,
   vocabulary: 512,
   textTokens: 160,
+  textLayers: 1,
   sentences: 12,
   placeKeys: true,
+  normalize: 'batch',
+  temperature: 0.1,
   lambdaSentence: 0,
   restoration: { restore: 1, contrast: 1, swinssl: 1 },
   gain: 0.15,

@@ -51,7 +51,12 @@ export function runOf(text: string, d: Declaration): { arm: Arm; seed: number } 
 export async function experiment(o: ExperimentOptions, { out, signal }: Context): Promise<Results> {
   const { dir, declaration: d } = o;
   prepare(o);
-  const all = d.seeds.flatMap((seed) => d.arms.map((arm) => ({ arm, seed })));
+  // The primary comparison first.
+  const primary = (arm: Arm): boolean => arm === 't3d' || arm === 't3d-shuffled';
+  const arms = [...d.arms.filter(primary), ...d.arms.filter((a) => !primary(a))];
+  const all = [arms.slice(0, 2), arms.slice(2)].flatMap((part) =>
+    d.seeds.flatMap((seed) => part.map((arm) => ({ arm, seed }))),
+  );
   const left = all.filter(({ arm, seed }) => !isDone(dir, arm, seed));
   const started = performance.now();
   out.line(

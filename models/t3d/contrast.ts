@@ -74,7 +74,7 @@ export function sentenceContrast(
   return scope('contrast', () => {
     const { found, count } = answers(V, E, p);
     const m = valid.rename({ b: 'i' });
-    const answer = unit(batchNorm(found, 'j i s', m)); // [j i s c]
+    const answer = unit(p.normalize === 'studies' ? batchNorm(found, 'j') : batchNorm(found, 'j i s', m)); // [j i s c]
     const wide = V.size('c');
     const asked = unit(batchNorm(project('embed', E, wide).rename({ b: 'i' }), 'i s', m)); // [i s c]
     const each = answer.mul(asked).sum('c').mul(m.cast('f32')); // [j i s]

@@ -46,6 +46,9 @@ export interface PretrainSettings {
   /** Keys know which tile of the study they are of (a learned vector a tile), so that a sentence can look where its
    *  organ is. Values do not: what is compared holds neither text nor place. Needs tiles in the same order in every study. */
   readonly placeKeys: boolean;
+  /** Over what an answer is normalised: the whole batch, or the studies that the same sentence asks, so that what is left is how they
+   *  differ there. */
+  readonly normalize: 'batch' | 'studies';
   /** τ at the start; learnable, 1/τ at most 100. */
   readonly temperature: number;
   /** Reports whose features agree more than this (cosine, centred over the batch) are no candidates; 1: all are. */
@@ -80,6 +83,7 @@ export const PRETRAIN_DEFAULTS: PretrainSettings = {
   lambdaTir: 1,
   kappa: 3,
   placeKeys: false,
+  normalize: 'batch',
   temperature: 0.1,
   agreement: 0.95,
   softTargets: 0,
