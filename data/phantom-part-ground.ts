@@ -12,16 +12,15 @@ export const REACH: readonly [number, number, number] = [PART_SIZE[0] / 2, PART_
 /** Shares of the window. */
 const FAT = 0.25;
 const TEXTURE = 0.01;
-const BONE = 0.8;
+const BONE = 0.5;
 /** Voxels. */
 const RIB = { depth: 1.5, half: 1.2, every: 8 } as const;
 const SPINE = { d: (PART_SIZE[0] - 1) / 2, h: 6.5, radii: [5, 6] } as const;
-const DISC = { every: 7, half: 1, level: 0.5 } as const;
+const DISC = { every: 7, half: 1, level: 0.35 } as const;
 
 /** Shares of the window, [d, h, w]. */
 export function paintGround(random: RandomStream): Float32Array {
-  const texture = new ValueNoise(random.fork(0), REACH, 6);
-  const phase = { rib: random.uniform(0, RIB.every), disc: random.uniform(0, DISC.every) };
+  const texture = new ValueNoise(random, REACH, 6);
   const [d, h, w] = PART_SIZE;
   const value = new Float32Array(voxelCount(PART_SIZE));
   for (let i = 0, at = 0; i < d; i++) {
@@ -35,9 +34,9 @@ export function paintGround(random: RandomStream): Float32Array {
       for (let k = 0; k < w; k++, at++) {
         let v = FAT + TEXTURE * texture.at(k - REACH[2]);
         // Ribs fall from back to front.
-        if (rib > 0) v = mix(v, BONE, rib * coverage(RIB.half - fromNearest(k + 0.4 * j + phase.rib, RIB.every)));
+        if (rib > 0) v = mix(v, BONE, rib * coverage(RIB.half - fromNearest(k + 0.4 * j, RIB.every)));
         if (spine > 0) {
-          const disc = coverage(DISC.half - fromNearest(k + phase.disc, DISC.every));
+          const disc = coverage(DISC.half - fromNearest(k, DISC.every));
           v = mix(v, mix(BONE, DISC.level, disc), spine);
         }
         value[at] = v;

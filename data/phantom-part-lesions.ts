@@ -20,9 +20,11 @@ export interface LesionShape {
 }
 
 export interface Vessel {
-  readonly through: Triple;
+  /** Voxels [d, h, w], as are half its length and its radius. */
+  readonly middle: Triple;
   /** Of length 1. */
   readonly direction: Triple;
+  readonly half: number;
   readonly radius: number;
   /** Against the organ's level, as a share of the window; its sign says dark or bright. */
   readonly contrast: number;
@@ -41,6 +43,8 @@ const BRIGHT = 1;
 /** Voxels of organ around a lesion. */
 const MARGIN = 0.4;
 const MOST_VESSELS = 3;
+/** Half of its length, and its radius, in voxels. */
+const VESSEL_HALF = [3, 5] as const;
 const VESSEL_RADIUS = [0.8, 1.2] as const;
 
 export function drawLesion(random: RandomStream, organ: OrganShape): LesionShape | null {
@@ -63,8 +67,9 @@ export function drawVessels(random: RandomStream, organ: OrganShape): Vessel[] {
       length = norm(direction);
     }
     return {
-      through: organ.centre.map((c, axis) => c + 0.7 * at[axis]! * organ.radii[axis]!) as [number, number, number],
+      middle: organ.centre.map((c, axis) => c + 0.7 * at[axis]! * organ.radii[axis]!) as [number, number, number],
       direction: direction.map((x) => x / length) as [number, number, number],
+      half: random.uniform(...VESSEL_HALF),
       radius: random.uniform(...VESSEL_RADIUS),
       contrast: random.uniform(...CONTRAST) * (random.chance(0.5) ? 1 : -1),
     };
@@ -84,14 +89,15 @@ export function lesionProfile(lesion: LesionShape, distance: number): number {
   }
 }
 
-/** Distance of a point from a vessel's line. */
-export function fromLine(vessel: Vessel, d: number, h: number, w: number): number {
-  const x = d - vessel.through[0];
-  const y = h - vessel.through[1];
-  const z = w - vessel.through[2];
+/** Distance of a point from a vessel's axis. */
+export function fromVessel(vessel: Vessel, d: number, h: number, w: number): number {
+  const x = d - vessel.middle[0];
+  const y = h - vessel.middle[1];
+  const z = w - vessel.middle[2];
   const [u, v, t] = vessel.direction;
   const along = x * u + y * v + z * t;
-  return Math.sqrt(Math.max(0, x * x + y * y + z * z - along * along));
+  const beyond = Math.max(0, Math.abs(along) - vessel.half);
+  return Math.sqrt(Math.max(0, x * x + y * y + z * z - along * along) + beyond * beyond);
 }
 
 /** Share of a voxel that is covered when a surface lies so many voxels beyond its centre. */

@@ -66,7 +66,7 @@ const USUAL: Readonly<Record<PartOrganName, Usual>> = {
   'right kidney': { ...KIDNEY, hilum: -1 },
 };
 /** How far a study's organ may be from its usual level. */
-const LEVEL_BY = 0.06;
+const LEVEL_BY = 0.04;
 const HILUM: Triple = [3.5, 2.2, 3.5];
 const MIDDLE = (PART_TILE - 1) / 2;
 const SMALLEST = 5.8;
@@ -78,13 +78,13 @@ export function drawOrgans(random: RandomStream): OrganShape[] {
     const own = random.fork(n);
     const vary = (by: number) => own.uniform(-by, by);
     const usual = USUAL[name];
-    const size = 1 + vary(0.1);
+    const size = 1 + vary(0.05);
     const radii = usual.radii.map((r, axis) => {
       const most = axis === 1 ? LARGEST_DEPTH : MIDDLE - 1.5;
-      return Math.min(most, Math.max(SMALLEST, r * size * (1 + vary(0.08))));
+      return Math.min(most, Math.max(SMALLEST, r * size * (1 + vary(0.03))));
     }) as [number, number, number];
     // As far from the station's middle as the organ leaves room.
-    const shift = (axis: 0 | 2) => vary(Math.max(0, Math.min(3, MIDDLE - 0.5 - radii[axis])));
+    const shift = (axis: 0 | 2) => vary(Math.max(0, Math.min(1, MIDDLE - 0.5 - radii[axis])));
     const front = n % 2 === 0;
     const station = Math.floor(n / 2);
     const centre: Triple = [

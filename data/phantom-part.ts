@@ -9,7 +9,7 @@ import {
   coverage,
   drawLesion,
   drawVessels,
-  fromLine,
+  fromVessel,
   type LesionShape,
   lesionProfile,
   mix,
@@ -136,7 +136,7 @@ export function partOrganLabels(truth: PartTruth): Uint8Array {
 /** Shares of the window. */
 const NOISE = [0.03, 0.05] as const;
 /** Organs' borders: how far they leave the ellipsoid, as a share of its radius. */
-const BEND = 0.06;
+const BEND = 0.02;
 
 /** First and last voxel of an interval along an axis. */
 const span = (axis: number, centre: number, radius: number): readonly [number, number] => [
@@ -164,7 +164,7 @@ function paintOrgan(value: Float32Array, organ: OrganShape, vessels: readonly Ve
         if (share === 0) continue;
         let inside = organ.level;
         for (const vessel of vessels) {
-          const own = coverage(vessel.radius - fromLine(vessel, i, j, k));
+          const own = coverage(vessel.radius - fromVessel(vessel, i, j, k));
           if (own > 0) inside = mix(inside, organ.level + vessel.contrast, own);
         }
         const at = offsetOf(PART_SIZE, i, j, k);
