@@ -107,6 +107,13 @@ export const refuseMethod = (method: Method): never =>
     'retrieval and zero-shot need t3d, t3d-shuffled, fullclip, clip or clipcrop',
   );
 
+/** Of the same. */
+export const refuseNormalize = (normalize: string): never =>
+  refuse(
+    `answers are normalised over ${normalize}, so that a study has no score without all the others`,
+    "retrieval and zero-shot need normalize 'batch'",
+  );
+
 export const usesText = (p: PretrainSettings): boolean =>
   CONTRAST[p.method] === 'sentences' || CONTRAST[p.method] === 'pooled' || (p.lambdaTir > 0 && p.restoreText);
 

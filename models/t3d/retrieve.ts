@@ -5,7 +5,7 @@ import { attention, einsum, f32, type InputSpec, i32, param, region, scope, type
 import { widths } from './backbone.ts';
 import { asked, inverseTemperature, NORM_EPS, project, sentenceFeatures, unit } from './contrast.ts';
 import { tokensOf } from './pretrain.ts';
-import { CONTRAST, refuseMethod } from './pretrain-settings.ts';
+import { CONTRAST, refuseMethod, refuseNormalize } from './pretrain-settings.ts';
 import type { Settings } from './settings.ts';
 import { textTokens } from './text.ts';
 import { checkText } from './text-settings.ts';
@@ -19,10 +19,12 @@ const bySentences = (s: Settings): boolean => CONTRAST[s.pretrain.method] === 's
 /** Sentences that a report is kept as: one where it is pooled. */
 const kept = (s: Settings): number => (bySentences(s) ? s.pretrain.sentences : 1);
 
-/** @throws ModelError model-pretrain where the method compares no text */
+/** @throws ModelError model-pretrain where the method compares no text, or cannot score one pair alone */
 function checkMethod(s: Settings): void {
   const kind = CONTRAST[s.pretrain.method];
   if (kind !== 'sentences' && kind !== 'pooled') refuseMethod(s.pretrain.method);
+  // Each sentence's answers have moments of their own there, over all studies: there are none to keep for a new sentence.
+  if (kind === 'sentences' && s.pretrain.normalize !== 'batch') refuseNormalize(s.pretrain.normalize);
 }
 
 export function embedStudyInputs(s: Settings): Inputs {
