@@ -15,6 +15,8 @@ interface Case {
   readonly settings: Partial<PretrainSettings> & Pick<PretrainSettings, 'tiles' | 'restored'>;
   readonly textScope: Settings['textScope'];
   readonly values: Readonly<Record<string, number>>;
+  /** The norm of the contrast's gradient by the images' tokens. */
+  readonly slope: number | null;
   /** Of all parameters. */
   readonly names: readonly string[];
   readonly gradientNorm: number;
@@ -89,6 +91,7 @@ const every = model({
   build: () => {
     const entries: Record<string, EntrySpec> = {};
     for (const [name, c] of Object.entries(golden.cases)) entries[name] = t3d.build(settingsOf(c)).entries.pretrain!;
+    entries.diagnose = t3d.build(settingsOf(golden.cases.t3d!)).entries.diagnose!;
     for (const { name, layers } of FROZEN) {
       const frozen = t3d.build({ ...settingsOf(golden.cases[name]!), textTrain: layers }).entries;
       entries[`${name} frozen ${layers}`] = frozen.pretrain!;
@@ -172,6 +175,13 @@ export function pretrainTests(test: Test, device: 'webgpu' | 'wasm', options: Op
       assert.ok(losses[1]! < losses[0]! && losses[2]! < losses[1]!, `two steps lower the loss: ${losses}`);
     });
   }
+
+  test('diagnose: the losses, and how much the contrast depends on the images', async () => {
+    const c = golden.cases.t3d!;
+    const out = await session.entries.diagnose!(takenBy('diagnose', inputsOf(c)));
+    for (const n of ['tcl', 'tir', 'accuracy']) near(n, out[n] as Float32Array, c.values[n]!);
+    near('grad_tokens', out.grad_tokens as Float32Array, c.slope!);
+  });
 
   for (const { name, layers } of whole ? FROZEN : []) {
     test(`${name}: with ${layers} frozen layers, from text_hidden, the same loss and gradients of what is trained`, async () => {

@@ -97,7 +97,15 @@ def sentence_contrast(w: Weights, V: torch.Tensor, reports: list[torch.Tensor], 
     each = (p * e).sum(-1)
     mean = torch.stack([each[:, of == i].mean(1) for i in range(len(reports))], 1)
     scores = o.get("kappa", 3) * inverse_temperature(w) * mean
-    return cross_entropies(scores, torch.stack([r.mean(0) for r in reports]), candidates, o)
+    out = cross_entropies(scores, torch.stack([r.mean(0) for r in reports]), candidates, o)
+    if o.get("lambdaSentence", 0) > 0:
+        # each sentence by itself: its study among those that are candidates of its report
+        alone = []
+        for s, i in enumerate(of.tolist()):
+            at = [j for j in range(len(V)) if j == i or candidates[j, i]]
+            alone.append(F.cross_entropy((inverse_temperature(w) * each[at, s])[None], torch.tensor([at.index(i)])))
+        out["loss"] = out["loss"] + o["lambdaSentence"] * torch.stack(alone).mean()
+    return out
 
 
 def pooled_contrast(w: Weights, image: torch.Tensor, text: torch.Tensor, candidates: torch.Tensor, o: dict) -> dict:
@@ -119,6 +127,10 @@ def view_contrast(w: Weights, views: torch.Tensor) -> dict:
 # ── the U-Net and restoration; volumes are [b c d h w]
 
 
+# the side of the shortcut's kernel where a residual block halves
+SHORTCUT = 3
+
+
 def convolution(w: Weights, name: str, x: torch.Tensor, out: int, kernel: int = 3, stride: int = 1) -> torch.Tensor:
     y = F.conv3d(x, w(f"{name}.weight", out, x.shape[1], kernel, kernel, kernel), stride=stride, padding=kernel // 2)
     return F.instance_norm(y)
@@ -128,7 +140,7 @@ def residual(w: Weights, name: str, x: torch.Tensor, out: int, stride: int) -> t
     y = F.leaky_relu(convolution(w, f"{name}.conv1", x, out, stride=stride), 0.01)
     y = convolution(w, f"{name}.conv2", y, out)
     same = stride == 1 and x.shape[1] == out
-    return F.leaky_relu(y + (x if same else convolution(w, f"{name}.conv3", x, out, 1, stride)), 0.01)
+    return F.leaky_relu(y + (x if same else convolution(w, f"{name}.conv3", x, out, 1 if stride == 1 else SHORTCUT, stride)), 0.01)
 
 
 def encode(w: Weights, volume: torch.Tensor, channels: list[int]) -> list[torch.Tensor]:
@@ -277,6 +289,12 @@ CASES = {
         {"candidates": ALL4, "counts": COUNTS, "agreement": 1, "placeKeys": True, "tiles": 3},
         {"contrast.logit_scale": 1.5},
     ),
+    "sentences.each": (
+        sentences,
+        VE,
+        {"candidates": SOME4, "counts": COUNTS, "agreement": 1, "lambdaSentence": 0.7},
+        {"contrast.logit_scale": 1.5},
+    ),
     "sentences.sharp": (sentences, VE, {"candidates": ALL4, "counts": COUNTS, "agreement": 1}, {"contrast.logit_scale": 1.5}),
     "sentences.capped": (sentences, VE, {"candidates": ALL4, "counts": COUNTS, "agreement": 1}, {"contrast.logit_scale": 5.0}),
     "tokens": (
@@ -382,7 +400,7 @@ def alone(bert: BertModel, ids: torch.Tensor, mask: torch.Tensor, sentence: torc
 
 
 def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
-    """-> losses, gradients by name"""
+    """-> losses, gradients by name, the norm of the contrast's gradient by the tokens of the images"""
     o = METHODS[name]
     w = Weights(dtype)
     draw = lambda name, *shape: torch.from_numpy(uniform(SEED, name, shape, 0.5, 0.5)).to(dtype)
@@ -403,7 +421,7 @@ def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
         else:
             text = bert(input_ids=torch.where(mask == 1, ids, 0), attention_mask=mask).last_hidden_state
 
-    out = {}
+    out, slope = {}, None
     if method != "restore":
         tiles = draw("tiles", BATCH, k, 1, *size)
         maps = encode(w, tiles.flatten(0, 1), CHANNELS)
@@ -419,6 +437,7 @@ def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
         else:
             found = view_contrast(w, V.mean(2))
         out["tcl"], out["accuracy"] = found["loss"], found["accuracy"]
+        slope = torch.autograd.grad(found["loss"], V, retain_graph=True)[0].norm()
         if method == "swinssl":
             logits = linear(w, "rotation", V.mean(2), 4, bias=True)
             out["rotation"] = F.cross_entropy(logits.flatten(0, 1), torch.tensor(ROTATION).flatten())
@@ -442,11 +461,11 @@ def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
         grads.update({f"text.{n}": p.grad for n, p in bert.named_parameters()})
     none = [n for n, g in grads.items() if g is None]
     assert not none, none
-    return {n: v for n, v in out.items() if n != "rotation"}, grads
+    return {n: v for n, v in out.items() if n != "rotation"}, grads, slope
 
 
 def network_case(name: str) -> dict:
-    (out, double), (_, single) = network(name, torch.float64), network(name, torch.float32)
+    (out, double, slope), (_, single, _) = network(name, torch.float64), network(name, torch.float32)
     names = sorted(double)
     joined = {"all": [torch.cat([g[n].flatten() for n in names]) for g in (double, single)]}
     each = {n: [double[n], single[n]] for n in names} if name == "t3d" else {}
@@ -454,6 +473,7 @@ def network_case(name: str) -> dict:
         "settings": METHODS[name],
         "textScope": SCOPE.get(name, "report"),
         "values": {k: digits(v) for k, v in out.items()},
+        "slope": None if slope is None else digits(slope),
         "names": names,
         "gradientNorm": golden.number(torch.cat([g.flatten() for g in double.values()]).norm()),
         "gradients": {n: golden.summary(g, None, f) for n, (g, f) in {**joined, **each}.items()},
