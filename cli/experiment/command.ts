@@ -4,8 +4,10 @@ import type { Context } from '../command.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { columns } from '../units.ts';
 import { ARMS, type Arm, type Declaration, FULL, SMALL } from './declaration.ts';
-import { begun, type ExperimentOptions, experiment, one, runOf } from './index.ts';
+import { begun, type ExperimentOptions, experiment } from './index.ts';
+import { one } from './one.ts';
 import type { Results } from './results.ts';
+import { unitNamed } from './units.ts';
 
 interface Values {
   readonly out: string;
@@ -39,8 +41,7 @@ export async function runExperiment(v: Values, context: Context): Promise<void> 
     resume: v.resume,
   };
   if (v.only !== undefined) {
-    const { arm, seed } = runOf(v.only, o.declaration);
-    await one(o, arm, seed, context);
+    await one(o, unitNamed(v.only, o.declaration), context);
     return;
   }
   const results = await experiment(o, context);

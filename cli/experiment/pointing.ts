@@ -1,12 +1,9 @@
 // Pointing: does a sentence that tells of a lesion look at it? The token with the largest weight, over the whole study, lies on the
 // lesion or does not.
-import { build } from '../../compiler/index.ts';
 
-import t3d from '../../models/t3d/index.ts';
-import { open } from '../../runtime/index.ts';
 import { settingsOf } from './arms.ts';
 import type { Declaration } from './declaration.ts';
-import type { RunOptions } from './run.ts';
+import { opened, type RunOptions } from './run.ts';
 import { STATIONS, type Studies, TILE, TILE_VOXELS } from './studies.ts';
 
 export interface Pointing {
@@ -33,8 +30,7 @@ export async function pointing(
 ): Promise<Pointing> {
   const batch = d.batch;
   const set = settingsOf(arm, d, studies.vocabulary);
-  const built = await build(t3d, { preset: 'pico', entries: ['ground'], set, targets: [o.device] });
-  const session = await open(built.files, { device: o.device, threads: o.threads, seed, onNotice: () => {} });
+  const session = await opened('ground', ['ground'], set, seed, o);
   let [sentences, hits, sameKind, station, chance] = [0, 0, 0, 0, 0];
   try {
     await session.loadWeights(weights, { strict: false });

@@ -55,10 +55,61 @@ export function experimentPage(d: Declaration, r: Results, runs: readonly ArmRun
     dots(d, r),
     '<h2>Secondary comparisons</h2>',
     r.secondary.length ? compare(r.secondary) : '<p>None yet.</p>',
+    ...lesions(d, runs),
+    ...pointed(runs),
     '<h2>Declaration</h2>',
     `<pre>${xml(JSON.stringify(d, null, 1))}</pre>`,
     '</body></html>',
   ].join('\n');
+}
+
+/** Lesions segmented after fine-tuning, mean over the seeds that are done. */
+function lesions(d: Declaration, runs: readonly ArmRun[]): string[] {
+  if (!runs.some((r) => r.lesions.length)) return [];
+  const rows = d.arms.flatMap((arm) =>
+    d.fractions.flatMap((fraction) => {
+      const found = runs.filter((r) => r.arm === arm).flatMap((r) => r.lesions.filter((l) => l.fraction === fraction));
+      if (found.length === 0) return [];
+      const mean = (f: (l: (typeof found)[number]) => number): string =>
+        figure(found.reduce((s, l) => s + f(l), 0) / found.length);
+      return [
+        [xml(arm), percent(fraction), mean((l) => l.dice), mean((l) => l.nsd), mean((l) => l.f1), `${found.length}`],
+      ];
+    }),
+  );
+  return [
+    '<h2>Lesions segmented after fine-tuning</h2>',
+    table(['arm', 'masks', 'Dice', 'NSD at one voxel', 'F1 by lesion', 'seeds'], rows, [1, 2, 3, 4, 5]),
+  ];
+}
+
+/** Where the sentences that tell of a lesion look. */
+function pointed(runs: readonly ArmRun[]): string[] {
+  const rows = runs.flatMap((r) =>
+    r.pointing
+      ? [
+          [
+            xml(r.arm),
+            `${r.seed}`,
+            figure(r.pointing.hits),
+            figure(r.pointing.sameKind),
+            figure(r.pointing.station),
+            figure(r.pointing.chance),
+            `${r.pointing.sentences}`,
+          ],
+        ]
+      : [],
+  );
+  const head = [
+    'arm',
+    'seed',
+    'on its lesion',
+    'on any of the kind',
+    'in its station',
+    'a token at random',
+    'sentences',
+  ];
+  return rows.length ? ['<h2>Pointing</h2>', table(head, rows, [1, 2, 3, 4, 5, 6])] : [];
 }
 
 /** Every seed a dot, the mean a line, at the first fraction. */

@@ -1,6 +1,8 @@
 // What the runs come to: the declared comparison, the others with Holm's correction, and tables.
 import { holm, type Interval, meanOf, nestedBootstrap, signFlipTest } from '../../data/index.ts';
 import type { Arm, Declaration } from './declaration.ts';
+import type { LesionResult } from './finetune.ts';
+import type { Pointing } from './pointing.ts';
 import { macroOn, type ProbeResult } from './probe.ts';
 import type { Study } from './studies.ts';
 
@@ -12,6 +14,8 @@ export interface ArmRun {
   readonly seconds: number;
   /** Of the last steps, the mean. */
   readonly accuracy: number;
+  readonly pointing: Pointing | null;
+  readonly lesions: readonly LesionResult[];
 }
 
 export interface Comparison {
