@@ -10,7 +10,13 @@ import { showTime } from './units.ts';
 
 const OPTIONS = {
   out: { kind: 'text', short: 'o', value: 'DIR', default: 'dist/pairs', help: 'where everything is written' },
-  steps: { kind: 'integer', min: 1, default: 60, value: 'N', help: 'steps of pre-training; fine-tuning takes five times as many' },
+  steps: {
+    kind: 'integer',
+    min: 1,
+    default: 60,
+    value: 'N',
+    help: 'steps of pre-training; fine-tuning takes five times as many',
+  },
   seed: { kind: 'integer', min: 0, default: 7, value: 'N', help: 'of the patients, the first weights and the order' },
   device: { kind: 'choice', choices: ['auto', 'webgpu', 'wasm'], default: 'auto', help: 'as in t3dc train' },
 } as const;
@@ -30,7 +36,9 @@ export async function demoPairs(words: readonly string[]): Promise<number> {
     const seed = ['--seed', String(values.seed)];
     const device = ['--device', values.device];
 
-    out.line(`1. Draw ${PAIRS} synthetic studies with reports, ${MASKS} with masks to learn from, and ${UNSEEN} others.`);
+    out.line(
+      `1. Draw ${PAIRS} synthetic studies with reports, ${MASKS} with masks to learn from, and ${UNSEEN} others.`,
+    );
     const phantom = ['data', 'phantom', '--preset', 'part', ...seed];
     await t3dc(...phantom, '--cases', String(PAIRS), '-o', at('pairs'));
     await t3dc(...phantom, '--cases', String(MASKS), '-o', at('masks'));
@@ -41,18 +49,42 @@ export async function demoPairs(words: readonly string[]): Promise<number> {
     const build = ['build', 't3d', '--preset', 'pico', '--text', at('text')];
     const pretrain = 'pretrain={"tileBatch":8,"restoreBatch":8,"sentences":16}';
     const entries = 'pretrain,diagnose,ground,restore';
-    await t3dc(...build, '--entries', entries, '--batch', '8', '--set', 'textTokens=256', pretrain, '-o', at('pretrain'));
+    await t3dc(
+      ...build,
+      '--entries',
+      entries,
+      '--batch',
+      '8',
+      '--set',
+      'textTokens=256',
+      pretrain,
+      '-o',
+      at('pretrain'),
+    );
     const classes = ['outChannels=2', 'classNames=background,lesion', 'weightCE=1,10', 'diceBackground=false'];
     await t3dc(...build, '--entries', 'logits,segment', '--batch', '4', '--set', ...classes, '-o', at('segment'));
 
-    out.line('\n3. Pre-train: every sentence of a report finds its place in the whole study, and corrupted tiles are restored.');
+    out.line(
+      '\n3. Pre-train: every sentence of a report finds its place in the whole study, and corrupted tiles are restored.',
+    );
     const steps = ['--steps', String(values.steps)];
     const source = ['--pairs', at('pairs'), '--tokenizer', at('text')];
     await t3dc('pretrain', at('pretrain'), ...source, ...steps, ...seed, ...device, '-o', at('run-pretrain'));
 
     out.line('\n4. Fine-tune on the masks.');
     const from = ['--weights', at('run-pretrain', 'weights.safetensors'), '--steps', String(5 * values.steps)];
-    await t3dc('train', at('segment'), 'segment', '--data', at('masks'), ...from, ...seed, ...device, '-o', at('run-segment'));
+    await t3dc(
+      'train',
+      at('segment'),
+      'segment',
+      '--data',
+      at('masks'),
+      ...from,
+      ...seed,
+      ...device,
+      '-o',
+      at('run-segment'),
+    );
 
     out.line('\n5. Segment the patients that were not seen, and judge.');
     for (const name of readdirSync(at('unseen', 'images')).sort()) {
