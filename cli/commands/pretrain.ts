@@ -98,7 +98,7 @@ export const pretrain = command({
     ],
     ['t3dc pretrain dist/t3d -o runs/t3d --resume', 'go on after Ctrl-C'],
     [
-      't3dc pretrain dist/t3d --pairs pairs.csv --splits splits.json --tokenizer models/RadBERT --text-weights models/RadBERT/model.safetensors -o runs/chest',
+      't3dc pretrain dist/t3d --pairs p.csv --splits s.json --tokenizer BERT --text-weights BERT/model.safetensors -o runs/a',
       'with a trained text tower, validated on other patients',
     ],
   ],
