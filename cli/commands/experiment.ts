@@ -30,7 +30,11 @@ export const experiment = command({
     },
     device: { kind: 'choice', choices: ['wasm', 'webgpu'], default: 'wasm', help: 'where to train (default wasm)' },
     resume: { kind: 'flag', help: 'go on with DIR' },
-    only: { kind: 'text', value: 'PART', help: 'this part alone, as t3d:0 or t3d:0:masks:5, in a folder that was begun' },
+    only: {
+      kind: 'text',
+      value: 'PART',
+      help: 'this part alone, as t3d:0 or t3d:0:masks:5, in a folder that was begun',
+    },
   },
   examples: [
     ['t3dc experiment -o runs/experiment', 'the declared one: about two hours on two cores'],
