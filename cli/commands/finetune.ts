@@ -112,7 +112,7 @@ export const finetuneClassify = command({
   },
   examples: [
     [
-      't3dc finetune classify dist/findings --weights runs/t3d/weights.safetensors --studies pairs.csv --labels findings.csv -o runs/f --val-every 100',
+      't3dc finetune classify dist/f --weights w.safetensors --studies pairs.csv --labels findings.csv -o runs/f --val-every 100',
       'with validation on every fifth patient',
     ],
     ['t3dc finetune classify dist/findings -o runs/f --resume', 'go on after Ctrl-C'],

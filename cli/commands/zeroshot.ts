@@ -36,7 +36,7 @@ export const zeroshot = command({
   },
   examples: [
     [
-      't3dc zeroshot dist/retrieval --weights runs/t3d/weights.safetensors --prompts prompts.json data/test -o scores.csv --index train.index.safetensors',
+      't3dc zeroshot dist/retrieval --weights w.safetensors --prompts p.json data/test -o scores.csv --index train.safetensors',
       'normalised by the training set',
     ],
   ],
