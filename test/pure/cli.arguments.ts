@@ -178,7 +178,9 @@ test('every command has a complete help with examples that parse', () => {
       `${c.name}: a line of the help is too long`,
     );
     for (const [line] of c.examples) {
-      const words = line.split(' ').slice(1 + c.name.split(' ').length);
+      // As a shell cuts it.
+      const all = Array.from(line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g), (m) => m[1] ?? m[2] ?? m[3]!);
+      const words = all.slice(1 + c.name.split(' ').length);
       const { values } = parseArguments(
         c.name,
         c.positionals,
