@@ -56,7 +56,8 @@ export function resultsOf(runs: readonly ArmRun[], judged: readonly Study[], d: 
   const compare = (against: Arm, fraction: number): Comparison | null => {
     const other = new Map(of(against).map((r) => [r.seed, r]));
     const pairs = of('t3d').flatMap((r) => (other.has(r.seed) ? [[r, other.get(r.seed)!] as const] : []));
-    if (pairs.length === 0) return null;
+    // One seed tells nothing of another.
+    if (pairs.length < 2) return null;
     const differences = pairs.map(([a, b]) => at(a, fraction).auroc - at(b, fraction).auroc);
     const test = signFlipTest(differences);
     const mean = (r: ArmRun, chosen: Int32Array): number =>
