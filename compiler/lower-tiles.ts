@@ -8,9 +8,13 @@ import { slot, slotsOf, type TilesAttrs } from '../dsl/ops/tiles.ts';
 import { expandAs } from '../dsl/ops/view.ts';
 import type { Buf } from '../kernels/ir.ts';
 import { beneath, fuse } from './fuse.ts';
-import type { Lowering } from './lower.ts';
 import { order } from './order.ts';
 import type { Program, ProgramKernel, ProgramTensor, Step, TensorTable, Tiles } from './program.ts';
+
+interface Placed {
+  readonly value: Value;
+  readonly target: ProgramTensor;
+}
 
 export interface TilesContext {
   readonly table: TensorTable;
@@ -19,7 +23,10 @@ export interface TilesContext {
   /** Where a result goes. */
   readonly place: (out: number) => ProgramTensor;
   /** A lowering of its own over the same table, with these leaves. */
-  readonly lowering: (fusion: ReturnType<typeof fuse>, leaf: (n: Node) => ProgramTensor) => Lowering;
+  readonly lowering: (
+    fusion: ReturnType<typeof fuse>,
+    leaf: (n: Node) => ProgramTensor,
+  ) => { run(name: string, roots: readonly Placed[]): Program<Step> };
 }
 
 export function lowerTiles(n: Node, base: Pick<Tiles, 'name' | 'region' | 'ops' | 'lines'>, c: TilesContext): Tiles {
@@ -31,7 +38,7 @@ export function lowerTiles(n: Node, base: Pick<Tiles, 'name' | 'region' | 'ops' 
   const tile = make(map, [make(step, [], { slot: 'tile' })], { fn: 'cast', dtype: 'i32' });
 
   const kernels: ProgramKernel[] = [];
-  const add = (name: string, roots: readonly { readonly value: Value; readonly target: ProgramTensor }[]): void => {
+  const add = (name: string, roots: readonly Placed[]): void => {
     const values = roots.map((r) => beneath(r.value));
     const lowering = c.lowering(fuse(values), leaf);
     const made = lowering.run(
