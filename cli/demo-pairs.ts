@@ -93,7 +93,7 @@ export async function demoPairs(words: readonly string[]): Promise<number> {
       await t3dc('segment', at('segment'), ...weights, ...files, ...device);
     }
     const judged = ['--pred', at('predicted'), '--truth', at('unseen', 'labels'), '--images', at('unseen', 'images')];
-    await t3dc('eval', 'segment', ...judged, '--lesions', 'lesion', '-o', at('eval'));
+    await t3dc('eval', 'segment', ...judged, '--lesions', 'lesion', '--tolerance', '6', '-o', at('eval'));
 
     const pages = [at('run-pretrain', 'report.html'), at('run-segment', 'report.html'), at('eval', 'report.html')];
     out.line(`\nLook at ${pages.join(', ')}. Done in ${showTime(performance.now() - started)}.`);
