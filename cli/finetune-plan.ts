@@ -1,8 +1,8 @@
 // What `t3dc finetune classify` is asked to do: its options, over those of the run that it resumes, over the artifact's own.
 import { resolve } from 'node:path';
 import type { Manifest } from '../runtime/index.ts';
-import { CliError, UsageError } from './errors.ts';
-import { RunFolder } from './run-folder.ts';
+import { UsageError } from './errors.ts';
+import { resumed } from './resume.ts';
 
 export const COMMAND = 'finetune classify';
 
@@ -69,28 +69,7 @@ export function planFinetuning(
   manifest: Manifest,
   v: FinetuneValues,
 ): { plan: FinetunePlan; checkpoint: string | null } {
-  const old = RunFolder.planOf<FinetunePlan>(v.out, COMMAND);
-  const checkpoint = RunFolder.checkpointOf(v.out);
-  if (v.resume && v.overwrite) throw new UsageError('bad-value', '--resume and --overwrite exclude each other');
-  if (v.resume && (!old || !checkpoint))
-    throw new CliError('no-run', 'there is no run to resume', {
-      found: old ? `${v.out} without a checkpoint` : v.out,
-      expected: `a folder that t3dc ${COMMAND} wrote`,
-      hint: 'Check -o, or start the run without --resume.',
-    });
-  if (!v.resume && (old || checkpoint) && !v.overwrite)
-    throw new CliError('run-exists', 'there is a run in this folder', {
-      found: v.out,
-      expected: 'a new folder',
-      hint: 'Go on with it by --resume, start again by --overwrite, or choose another -o.',
-    });
-  const base = v.resume ? old : null;
-  if (base && base.graphHash !== manifest.graphHash)
-    throw new CliError('run-artifact', 'the run was started with another artifact', {
-      found: `graph ${manifest.graphHash.slice(0, 12)} of ${artifact}`,
-      expected: `graph ${base.graphHash.slice(0, 12)} of ${base.artifact}`,
-      hint: 'Resume with the artifact that it was started with, or start a new run with --weights.',
-    });
+  const { base, checkpoint } = resumed<FinetunePlan>(COMMAND, artifact, manifest, v);
   if (!base) needStart(v);
   const [studies, labels] = [v.studies ?? base?.studies, v.labels ?? base?.labels];
   if (studies === undefined || labels === undefined)
@@ -131,7 +110,7 @@ export function planFinetuning(
     best: valEvery > 0 ? (v.best ?? base?.best ?? 'auroc') : null,
     patience: valEvery > 0 ? (v.patience ?? base?.patience ?? null) : null,
   };
-  return { plan, checkpoint: v.resume ? checkpoint : null };
+  return { plan, checkpoint };
 }
 
 /** Fine-tuning from nothing is a thing to ask for. @throws UsageError `missing-argument`, `bad-value` */

@@ -3,8 +3,8 @@ import { resolve } from 'node:path';
 import { DROPS, type Drop } from '../data/report-cleaning.ts';
 import type { Sections } from '../data/report-tokens.ts';
 import type { Manifest } from '../runtime/index.ts';
-import { CliError, UsageError } from './errors.ts';
-import { RunFolder } from './run-folder.ts';
+import { UsageError } from './errors.ts';
+import { resumed } from './resume.ts';
 import { parseNames } from './units.ts';
 
 export const ENTRY = 'pretrain';
@@ -87,28 +87,7 @@ export function planPretraining(
   manifest: Manifest,
   v: PretrainValues,
 ): { plan: PretrainPlan; checkpoint: string | null } {
-  const old = RunFolder.planOf<PretrainPlan>(v.out, 'pretrain');
-  const checkpoint = RunFolder.checkpointOf(v.out);
-  if (v.resume && v.overwrite) throw new UsageError('bad-value', '--resume and --overwrite exclude each other');
-  if (v.resume && (!old || !checkpoint))
-    throw new CliError('no-run', 'there is no run to resume', {
-      found: old ? `${v.out} without a checkpoint` : v.out,
-      expected: 'a folder that t3dc pretrain wrote',
-      hint: 'Check -o, or start the run without --resume.',
-    });
-  if (!v.resume && (old || checkpoint) && !v.overwrite)
-    throw new CliError('run-exists', 'there is a run in this folder', {
-      found: v.out,
-      expected: 'a new folder',
-      hint: 'Go on with it by --resume, start again by --overwrite, or choose another -o.',
-    });
-  const base = v.resume ? old : null;
-  if (base && base.graphHash !== manifest.graphHash)
-    throw new CliError('run-artifact', 'the run was started with another artifact', {
-      found: `graph ${manifest.graphHash.slice(0, 12)} of ${artifact}`,
-      expected: `graph ${base.graphHash.slice(0, 12)} of ${base.artifact}`,
-      hint: 'Resume with the artifact that it was started with, or start a new run with --weights.',
-    });
+  const { base, checkpoint } = resumed<PretrainPlan>('pretrain', artifact, manifest, v);
   const pairs = v.pairs ?? base?.pairs;
   if (pairs === undefined) throw new UsageError('missing-argument', 'pretrain needs --pairs FILE|DIR');
   const splits = v.splits ?? base?.splits ?? null;
@@ -153,7 +132,7 @@ export function planPretraining(
     best: isValidated ? (v.best ?? base?.best ?? 'loss') : null,
     patience: isValidated ? patience : null,
   };
-  return { plan, checkpoint: v.resume ? checkpoint : null };
+  return { plan, checkpoint };
 }
 
 function parseDrops(list: string): Drop[] {

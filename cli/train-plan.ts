@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Manifest } from '../runtime/index.ts';
 import type { SegmentationContract } from '../tasks/index.ts';
 import { CliError, UsageError } from './errors.ts';
-import { RunFolder } from './run-folder.ts';
+import { resumed } from './resume.ts';
 
 /** All that decides what a run computes, beside the artifact and the data themselves. */
 export interface TrainPlan {
@@ -65,28 +65,7 @@ export function planRun(
   manifest: Manifest,
   v: TrainValues,
 ): { plan: TrainPlan; checkpoint: string | null } {
-  const old = RunFolder.planOf<TrainPlan>(v.out, 'train');
-  const checkpoint = RunFolder.checkpointOf(v.out);
-  if (v.resume && v.overwrite) throw new UsageError('bad-value', '--resume and --overwrite exclude each other');
-  if (v.resume && (!old || !checkpoint))
-    throw new CliError('no-run', 'there is no run to resume', {
-      found: old ? `${v.out} without a checkpoint` : v.out,
-      expected: 'a folder that t3dc train wrote',
-      hint: 'Check -o, or start the run without --resume.',
-    });
-  if (!v.resume && (old || checkpoint) && !v.overwrite)
-    throw new CliError('run-exists', 'there is a run in this folder', {
-      found: v.out,
-      expected: 'a new folder',
-      hint: 'Go on with it by --resume, start again by --overwrite, or choose another -o.',
-    });
-  const base = v.resume ? old : null;
-  if (base && base.graphHash !== manifest.graphHash)
-    throw new CliError('run-artifact', 'the run was started with another artifact', {
-      found: `graph ${manifest.graphHash.slice(0, 12)} of ${artifact}`,
-      expected: `graph ${base.graphHash.slice(0, 12)} of ${base.artifact}`,
-      hint: 'Resume with the artifact that it was started with, or start a new run with --weights.',
-    });
+  const { base, checkpoint } = resumed<TrainPlan>('train', artifact, manifest, v);
   if (base && base.entry !== entry)
     throw new CliError('run-artifact', 'the run trains another entry', { found: entry, expected: base.entry });
   const data = v.data ?? base?.data;
@@ -117,7 +96,7 @@ export function planRun(
     best: v.best ?? (valEvery > 0 ? (base?.best ?? 'dice') : null),
     patience: v.patience ?? (valEvery > 0 ? (base?.patience ?? null) : null),
   };
-  return { plan, checkpoint: v.resume ? checkpoint : null };
+  return { plan, checkpoint };
 }
 
 /** @throws UsageError where the best step cannot be found, or not by this metric */

@@ -43,8 +43,8 @@ export async function experiment(o: ExperimentOptions, { out, signal }: Context)
   out.line(`${all.length} parts, ${done} done already; ${o.jobs} beside each other`);
   out.json({ event: 'start', parts: all.length, done, dir });
   const bar = out.progress('parts', all.length, done);
-  const waiting = new Set<Unit>();
-  const take = async (): Promise<Unit | undefined> => {
+  const running = new Set<Unit>();
+  const take = (): Unit | undefined => {
     // What starts from weights waits until they are there.
     const ready = (u: Unit): boolean => u.task === 'pretrain' || isDone(dir, { ...u, task: 'pretrain' });
     const at = left.findIndex(ready);
@@ -53,17 +53,17 @@ export async function experiment(o: ExperimentOptions, { out, signal }: Context)
   const lane = async (): Promise<void> => {
     for (;;) {
       signal.throwIfAborted();
-      const next = await take();
+      const next = take();
       if (!next) {
-        if (left.length === 0 || waiting.size === 0) return;
+        if (left.length === 0 || running.size === 0) return;
         await new Promise((wake) => setTimeout(wake, 1000));
         continue;
       }
-      waiting.add(next);
+      running.add(next);
       try {
         await child(o, next, signal);
       } finally {
-        waiting.delete(next);
+        running.delete(next);
       }
       bar.update(++done, nameOf(next));
       out.json({ event: 'part', part: nameOf(next), done });

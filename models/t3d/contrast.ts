@@ -72,15 +72,16 @@ export function sentenceContrast(
   p: PretrainSettings,
 ): Contrast {
   return scope('contrast', () => {
-    const { found, count } = answers(V, E, p);
+    const found = answers(V, E, p);
     const m = valid.rename({ b: 'i' });
+    const count = valid.cast('f32').sum('s').max(1); // [b]
     const answer = unit(p.normalize === 'studies' ? batchNorm(found, 'j') : batchNorm(found, 'j i s', m)); // [j i s c]
     const wide = V.size('c');
-    const asked = unit(batchNorm(project('embed', E, wide).rename({ b: 'i' }), 'i s', m)); // [i s c]
-    const each = answer.mul(asked).sum('c').mul(m.cast('f32')); // [j i s]
+    const sentence = unit(batchNorm(project('embed', E, wide).rename({ b: 'i' }), 'i s', m)); // [i s c]
+    const each = answer.mul(sentence).sum('c').mul(m.cast('f32')); // [j i s]
     const sharp = inverseTemperature(p);
-    const mean = each.sum('s').div(m.cast('f32').sum('s').max(1));
-    const text = E.mul(valid.cast('f32')).sum('s').div(count(valid));
+    const mean = each.sum('s').div(count.rename({ b: 'i' }));
+    const text = E.mul(valid.cast('f32')).sum('s').div(count);
     const whole = crossEntropies(mean.mul(sharp).mul(p.kappa), text, candidates, p);
     if (p.lambdaSentence === 0) return whole;
     return { ...whole, loss: whole.loss.add(sentencesAlone(each.mul(sharp), m, candidates).mul(p.lambdaSentence)) };
@@ -108,15 +109,12 @@ export function asked(V: Tensor, p: PretrainSettings): Tensor {
 }
 
 /** Where each sentence of each report looks in each study: found [j i s c]. */
-function answers(V: Tensor, E: Tensor, p: PretrainSettings): { found: Tensor; count: (valid: Tensor) => Tensor } {
+function answers(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
   const [b, s, c] = [E.size('b'), E.size('s'), V.size('c')];
   const q = project('query', E, c).merge('b s', 'n').expand('h', 1, 'c').expand('g', b, 'n').rename({ c: 'e' });
   const asTokens = (x: Tensor): Tensor => x.rename({ b: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
   const o = attention(q, asTokens(project('key', asked(V, p), c)), asTokens(V)); // [g n h e]
-  return {
-    found: o.squeeze('h').split('n', { i: b, s }).rename({ g: 'j', e: 'c' }),
-    count: (valid) => valid.cast('f32').sum('s').max(1),
-  };
+  return o.squeeze('h').split('n', { i: b, s }).rename({ g: 'j', e: 'c' });
 }
 
 /** The weights with which the sentences of its own report look at each study: E [b s c'], V [b n c] -> [b s n]. For pictures. */

@@ -73,7 +73,7 @@ export function tokensOf(tiles: Tensor, s: Settings, training: boolean): Tensor 
 
 interface Parts {
   readonly contrast: Contrast | null;
-  /** [b n c] */
+  /** [b k n c] */
   readonly tokens: Tensor | null;
   readonly tir: Tensor | null;
   readonly rotation: Tensor | null;
@@ -103,7 +103,7 @@ function parts(x: Tensors, s: Settings, training: boolean): Parts {
       rotation = crossEntropy(logits, x.rotation!.rename({ k: 'v' }));
     }
   }
-  return { contrast, tokens, rotation, tir: p.lambdaTir > 0 ? restoration(x, report, s, training) : null };
+  return { contrast, tokens: v, rotation, tir: p.lambdaTir > 0 ? restoration(x, report, s, training) : null };
 }
 
 const reportOf = (x: Tensors, s: Settings): ReportTokens => {
