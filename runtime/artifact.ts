@@ -2,7 +2,8 @@
 import { bytes, messageOf, T3dcError } from './errors.ts';
 import { FORMAT, type Manifest } from './manifest.ts';
 import { type PackedManifest, unpackManifest } from './manifest-pack.ts';
-import { type ArtifactSource, openSource } from './source.ts';
+import { sha256 } from './sha256.ts';
+import { type ArtifactSource, checkIntegrity, openSource, type ReadOptions } from './source.ts';
 
 export interface Artifact {
   readonly name: string;
@@ -12,17 +13,21 @@ export interface Artifact {
   text(path: string): Promise<string>;
 }
 
-/** Throws T3dcError 'bad-artifact' when the artifact is unreadable, incomplete or of another format. */
-export async function openArtifact(from: ArtifactSource): Promise<Artifact> {
-  const source = await openSource(from);
-  const manifest = parse(source.name, await source.read('manifest.json'));
+/** `integrity`: SHA-256 of the .t3dc file, or of a folder's manifest.json. Throws T3dcError 'bad-artifact' when the artifact is
+ *  unreadable, incomplete or of another format. */
+export async function openArtifact(from: ArtifactSource, options?: ReadOptions): Promise<Artifact> {
+  const source = await openSource(from, options);
+  const integrity = source.whole ? undefined : options?.integrity;
+  const text = await source.read('manifest.json', integrity);
+  await checkIntegrity(`${source.name}: manifest.json`, text, integrity, 'bad-artifact');
+  const manifest = parse(source.name, text);
   const file = async (path: string): Promise<Uint8Array> => {
     const entry = manifest.files[path];
     if (!entry)
       throw new T3dcError('bad-artifact', `${source.name}: manifest.json lists no file ${path}`, {
         hint: 'Build the artifact again.',
       });
-    const found = await source.read(path);
+    const found = await source.read(path, entry.sha256);
     if (found.byteLength !== entry.bytes)
       throw new T3dcError('bad-artifact', `${source.name}: ${path} has the wrong size`, {
         found: bytes(found.byteLength),
@@ -39,16 +44,6 @@ export async function openArtifact(from: ArtifactSource): Promise<Artifact> {
     return found;
   };
   return { name: source.name, manifest, file, text: async (path) => new TextDecoder().decode(await file(path)) };
-}
-
-/** Lower-case hexadecimal. */
-export async function sha256(data: Uint8Array): Promise<string> {
-  if (!globalThis.crypto?.subtle)
-    throw new T3dcError('bad-artifact', 'files cannot be verified: crypto.subtle is not available here', {
-      hint: 'Serve the page over https or from localhost.',
-    });
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data as BufferSource));
-  return Array.from(digest, (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
 function parse(name: string, data: Uint8Array): Manifest {

@@ -1,9 +1,11 @@
 // The runtime's front door: `const session = await open('dist/model', { device: 'auto' })`.
 import { openArtifact } from './artifact.ts';
 import type { Device } from './device.ts';
-import { T3dcError } from './errors.ts';
+import { isPage } from './environment.ts';
+import { T3dcError, throwIfAborted } from './errors.ts';
+import { meter, type Progress } from './progress.ts';
 import { Session } from './session.ts';
-import type { ArtifactSource } from './source.ts';
+import { type ArtifactSource, checkDigest } from './source.ts';
 import { WasmDevice } from './wasm-device.ts';
 import { openWebGpu } from './webgpu-device.ts';
 
@@ -13,17 +15,12 @@ export type { DeviceInfo, OpTime } from './device.ts';
 export { type ErrorCode, T3dcError } from './errors.ts';
 export type { Dialect, Manifest } from './manifest.ts';
 export type { Inputs, Outputs, TensorData, TensorInput } from './ports.ts';
+export type { Progress } from './progress.ts';
 export { readSafetensors, toFloat32, writeSafetensors } from './safetensors.ts';
 export { Session } from './session.ts';
 export type { ArtifactSource } from './source.ts';
 export type { Batches, TrainOptions, TrainStep } from './train.ts';
 export type { Windows } from './windows.ts';
-
-export interface Progress {
-  readonly stage: 'kernels';
-  readonly done: number;
-  readonly total: number;
-}
 
 export interface OpenOptions {
   /** `auto` (default): a hardware WebGPU adapter, else wasm. `webgpu` takes a software adapter where there is no other. A
@@ -33,24 +30,54 @@ export interface OpenOptions {
   readonly threads?: number;
   /** Draws initial weights at once, and is the default seed of training. */
   readonly seed?: number | bigint;
+  /** How far downloads and the compiling of kernels are. */
   readonly onProgress?: (progress: Progress) => void;
   /** Things worth knowing, such as a software adapter. Default: console.warn. */
   readonly onNotice?: (message: string) => void;
+  /** Stops the opening, downloads included: T3dcError 'aborted'. */
+  readonly signal?: AbortSignal;
+  /** Browsers: keep what is fetched from URLs, artifact and weights, and use it the next time; each file is verified by its
+   *  SHA-256. Default true. `caches.delete('t3dc')` forgets all. */
+  readonly cache?: boolean;
+  /** SHA-256 of the .t3dc file, or of a folder's manifest.json: 64 hexadecimal digits. Then a kept artifact is opened without a
+   *  request; without, the server is asked whether it has changed. */
+  readonly integrity?: string;
+  /** Browsers, WebGPU: work is submitted in slices of at most so many milliseconds, so that the page's own frames come in
+   *  between. Default 8 for a device that the page gave, else none. One dispatch is the least that a slice can be. */
+  readonly frameBudgetMs?: number;
+  /** Browsers: the worker of a wasm thread, which runs `runThread` of wasm-thread.ts. Default: one from a Blob, which a page's
+   *  security policy may forbid. */
+  readonly threadWorker?: () => Worker;
+  /** Gives the device for 'auto' (`hardware`) and 'webgpu' (`any`) in place of the runtime's own request, so that models share
+   *  one. It stays the caller's. Throws T3dcError 'no-device'. */
+  readonly requestDevice?: (choice: 'hardware' | 'any') => Promise<GPUDevice>;
   /** Node: options for Dawn's `create`, such as `enable-dawn-features=allow_unsafe_apis`. Default none. */
   readonly dawnFlags?: readonly string[];
 }
 
 /** Opens an artifact (folder, .t3dc or bytes) on a device. Throws T3dcError: 'bad-artifact', 'no-device', 'limits',
- *  'out-of-memory', 'no-wasm-features', 'bad-option', 'device-error'. */
+ *  'out-of-memory', 'no-wasm-features', 'bad-option', 'device-error', 'aborted'. */
 export async function open(from: ArtifactSource, options: OpenOptions = {}): Promise<Session> {
   const onNotice = options.onNotice ?? ((message: string) => console.warn(`t3dc: ${message}`));
-  const artifact = await openArtifact(from);
+  const { signal, onProgress, requestDevice } = options;
+  throwIfAborted(signal);
+  const download = { cache: options.cache ?? true, onNotice };
+  const artifact = await openArtifact(from, {
+    ...download,
+    signal,
+    integrity: checkDigest(options.integrity),
+    onBytes: meter('download', onProgress),
+  });
+  throwIfAborted(signal);
   const choice = options.device ?? 'auto';
-  const webgpu = { onNotice, onProgress: options.onProgress, dawnFlags: options.dawnFlags ?? [] };
+  const given = typeof choice === 'object' || typeof choice === 'function';
+  const frameBudgetMs = checkBudget(options.frameBudgetMs ?? (given && isPage ? 8 : Number.POSITIVE_INFINITY));
+  const webgpu = { onNotice, onProgress, dawnFlags: options.dawnFlags ?? [], frameBudgetMs };
   const gpu = async (): Promise<Device> => {
     if (typeof choice === 'function') return openWebGpu(artifact, await choice(), webgpu);
     if (typeof choice === 'object') return openWebGpu(artifact, choice, webgpu);
-    return openWebGpu(artifact, choice === 'auto' ? 'hardware' : 'any', webgpu);
+    const kind = choice === 'auto' ? 'hardware' : 'any';
+    return openWebGpu(artifact, requestDevice ? await requestDevice(kind) : kind, webgpu);
   };
   let device: Device | null = null;
   if (choice === 'webgpu' || typeof choice === 'object' || typeof choice === 'function') device = await gpu();
@@ -66,11 +93,14 @@ export async function open(from: ArtifactSource, options: OpenOptions = {}): Pro
       found: choice,
       expected: "'auto', 'webgpu', 'wasm', a GPUDevice or a function that gives one",
     });
-  device ??= await WasmDevice.open(artifact, { threads: options.threads, onNotice });
+  device ??= await WasmDevice.open(artifact, { threads: options.threads, onNotice, worker: options.threadWorker });
   try {
+    throwIfAborted(signal);
     const session = new Session(artifact, device, {
       seed: options.seed,
       onNotice,
+      download,
+      onProgress,
       ...(device.info.kind === 'webgpu' && typeof choice !== 'object' ? { reopen: gpu } : {}),
     });
     await device.allocate([]);
@@ -80,4 +110,10 @@ export async function open(from: ArtifactSource, options: OpenOptions = {}): Pro
     await device.close();
     throw e;
   }
+}
+
+function checkBudget(ms: number): number {
+  if (!(ms > 0))
+    throw new T3dcError('bad-option', 'frameBudgetMs is not a time', { found: ms, expected: 'milliseconds above 0' });
+  return ms;
 }

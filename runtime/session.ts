@@ -2,11 +2,13 @@
 import type { Artifact } from './artifact.ts';
 import { matchWeights, type Rename, type WeightReport } from './checkpoint.ts';
 import type { Device, DeviceInfo, OpTime, RunMode, RunSettings } from './device.ts';
+import type { DownloadOptions } from './download.ts';
 import { T3dcError, throwIfAborted } from './errors.ts';
 import type { Entry, Manifest } from './manifest.ts';
 import { checkInputs, fromBytes, type Inputs, type Outputs, portBytes } from './ports.ts';
+import { meter, type Progress } from './progress.ts';
 import { type Metadata, readSafetensors, toFloat32 } from './safetensors.ts';
-import { readLocation } from './source.ts';
+import { checkDigest, checkIntegrity, NO_CACHE, readLocation } from './source.ts';
 import { ParameterStore } from './store.ts';
 import { type Batches, type TrainOptions, type TrainStep, train } from './train.ts';
 import { hasOptimizerState, readTrainingState, writeTrainingState, writeWeights } from './training-state.ts';
@@ -19,8 +21,20 @@ export interface CallOptions {
 export interface SessionOptions {
   readonly seed?: number | bigint;
   readonly onNotice: (message: string) => void;
+  /** How files of weights are fetched. */
+  readonly download?: DownloadOptions;
+  readonly onProgress?: (progress: Progress) => void;
   /** Another device after the first was lost; null where it cannot be had (a GPUDevice of the caller's). */
   readonly reopen?: () => Promise<Device>;
+}
+
+/** Bytes of a safetensors file, its path or its URL. */
+export type WeightSource = Uint8Array | ArrayBuffer | string | URL;
+
+export interface WeightOptions {
+  readonly strict?: boolean;
+  readonly rename?: Rename;
+  readonly integrity?: string;
 }
 
 const NO_SETTINGS: RunSettings = {
@@ -42,6 +56,8 @@ export class Session {
   /** Optimiser steps since. */
   #trained = 0;
   readonly #onNotice: (message: string) => void;
+  readonly #download: DownloadOptions;
+  readonly #onProgress: SessionOptions['onProgress'];
   #settings: RunSettings;
   /** Settings of the checkpoint that was loaded. */
   #resumed: RunSettings | null = null;
@@ -55,6 +71,8 @@ export class Session {
     this.#store = new ParameterStore(device, artifact.manifest);
     this.#reopen = options.reopen ?? null;
     this.#onNotice = options.onNotice;
+    this.#download = options.download ?? NO_CACHE;
+    this.#onProgress = options.onProgress;
     this.#settings = { ...NO_SETTINGS, seed: options.seed ?? 0 };
     this.#hasWeights = artifact.manifest.parameters.length === 0;
     this.entries = Object.fromEntries(
@@ -86,15 +104,17 @@ export class Session {
   /**
    * Loads weights by their PyTorch names: bytes of a safetensors file, its path or its URL. Other projects' names are
    * those of `manifest.model.dialects`. Not strict: parameters that the file lacks keep their values (drawn from the seed
-   * where none were there). Throws T3dcError 'bad-checkpoint', 'weights-mismatch'.
+   * where none were there). `integrity`: SHA-256 of the file, which is verified; it is then taken from the cache without asking
+   * the server. Throws T3dcError 'bad-checkpoint', 'weights-mismatch', 'aborted'.
    */
   async loadWeights(
-    from: Uint8Array | ArrayBuffer | string | URL,
-    options: { readonly strict?: boolean; readonly rename?: Rename } = {},
+    from: WeightSource,
+    { signal, ...options }: WeightOptions & { readonly signal?: AbortSignal } = {},
   ): Promise<WeightReport> {
-    const { report, tensors } = await this.#match(from, options);
+    const { report, tensors } = await this.#match(from, options, signal);
     const whole = tensors.size === this.manifest.parameters.length;
     return this.exclusive(async () => {
+      throwIfAborted(signal);
       this.#put(tensors, whole);
       this.#from(this.#weightsOf(from, options, whole), whole);
       return report;
@@ -122,8 +142,8 @@ export class Session {
     });
   }
 
-  async loadCheckpoint(from: Uint8Array | ArrayBuffer | string | URL): Promise<{ readonly step: number }> {
-    const file = await load(from);
+  async loadCheckpoint(from: WeightSource): Promise<{ readonly step: number }> {
+    const file = await this.#load(from);
     return this.exclusive(async () => {
       const step = await this.#resume(file);
       this.#from(this.#checkpointOf(from), true);
@@ -259,8 +279,8 @@ export class Session {
     this.#origin = origin;
   }
 
-  async #match(from: Parameters<typeof load>[0], o: { readonly strict?: boolean; readonly rename?: Rename }) {
-    return matchWeights(readSafetensors(await load(from)), this.manifest.parameters, {
+  async #match(from: WeightSource, o: WeightOptions, signal?: AbortSignal) {
+    return matchWeights(readSafetensors(await this.#load(from, o.integrity, signal)), this.manifest.parameters, {
       strict: o.strict ?? true,
       dialects: this.manifest.model.dialects,
       rename: o.rename,
@@ -284,15 +304,24 @@ export class Session {
   }
 
   // Made in functions of their own, so that they keep where the parameters came from, not the parameters.
-  #weightsOf(
-    from: Parameters<typeof load>[0],
-    options: { readonly strict?: boolean; readonly rename?: Rename },
-    whole: boolean,
-  ): () => Promise<void> {
+  #weightsOf(from: WeightSource, options: WeightOptions, whole: boolean): () => Promise<void> {
     return async () => this.#put((await this.#match(from, options)).tensors, whole);
   }
-  #checkpointOf(from: Parameters<typeof load>[0]): () => Promise<number> {
-    return async () => this.#resume(await load(from));
+  #checkpointOf(from: WeightSource): () => Promise<number> {
+    return async () => this.#resume(await this.#load(from));
+  }
+
+  async #load(from: WeightSource, integrity?: string, signal?: AbortSignal): Promise<Uint8Array> {
+    const sha256 = checkDigest(integrity);
+    const located = typeof from === 'string' || from instanceof URL;
+    const onBytes = located ? meter('weights', this.#onProgress) : undefined;
+    const file = located
+      ? await readLocation(from, 'bad-checkpoint', { ...this.#download, sha256, signal, onBytes })
+      : from instanceof ArrayBuffer
+        ? new Uint8Array(from)
+        : from;
+    await checkIntegrity(located ? String(from) : 'the file of weights', file, sha256, 'bad-checkpoint');
+    return file;
   }
 
   /** Notes where the parameters came from. */
@@ -416,10 +445,3 @@ export class Session {
     return i < 0 ? undefined : i;
   }
 }
-
-const load = async (from: Uint8Array | ArrayBuffer | string | URL): Promise<Uint8Array> =>
-  from instanceof Uint8Array
-    ? from
-    : from instanceof ArrayBuffer
-      ? new Uint8Array(from)
-      : readLocation(from, 'bad-checkpoint');

@@ -33,6 +33,8 @@ export interface WasmOptions {
   /** Default: logical processors, at most 8; one where threads are not allowed. */
   readonly threads?: number;
   readonly onNotice: (message: string) => void;
+  /** Browsers: makes the worker of a thread. */
+  readonly worker?: () => Worker;
 }
 
 const PLAIN = 'program.wasm';
@@ -103,7 +105,7 @@ export class WasmDevice implements Device {
     const inline = threads === 1 && (isNode || !isPage || !threadsAllowed());
     const start = { module, memory, s, generation: block.u32(L.GENERATION) };
     if (!inline) block.setU32(L.MAY_WAIT, 1);
-    const pool = inline ? null : await ThreadPool.start(threads, start);
+    const pool = inline ? null : await ThreadPool.start(threads, start, options.worker);
     if (inline && isPage)
       options.onNotice('wasm runs on the page itself and blocks it: the page is not cross-origin isolated');
     const description = `wasm${relaxed ? ' (relaxed SIMD)' : ''}, ${threads} thread${threads === 1 ? '' : 's'}`;

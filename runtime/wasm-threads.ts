@@ -3,7 +3,7 @@
 import { isNode } from './environment.ts';
 import { messageOf, T3dcError } from './errors.ts';
 
-/** What a thread does; plain source, since it starts from a string on Node and from a Blob in a browser. */
+/** What a thread does (wasm-thread.ts); plain source, since it starts from a string on Node and from a Blob in a browser. */
 const SOURCE = `
 const start = async ({ module, memory, s, t, generation }, post, listen) => {
   const env = { memory, now: () => performance.now(), abort() { throw new Error('program.wasm aborted'); } };
@@ -64,13 +64,13 @@ export class ThreadPool {
   }
 
   /** Starts `count` threads and waits until all are instantiated. Throws T3dcError 'device-error'. */
-  static async start(count: number, from: ThreadStart): Promise<ThreadPool> {
+  static async start(count: number, from: ThreadStart, worker?: () => Worker): Promise<ThreadPool> {
     const threads: Thread[] = [];
     const pool = new ThreadPool(threads);
     try {
       const ready: Promise<void>[] = [];
       for (let t = 0; t < count; t++) {
-        const thread = await spawn({ ...from, t });
+        const thread = await spawn({ ...from, t }, worker);
         threads.push(thread);
         ready.push(
           new Promise((resolve, reject) => {
@@ -90,7 +90,9 @@ export class ThreadPool {
     } catch (e) {
       await pool.terminate();
       throw new T3dcError('device-error', `wasm threads did not start: ${messageOf(e)}`, {
-        hint: "Open with { threads: 1 }, or allow workers from blob: URLs in the page's security policy.",
+        hint: worker
+          ? 'Open with { threads: 1 }, or see that the worker of a thread can be loaded.'
+          : "Open with { threads: 1 }, give { threadWorker }, or allow workers from blob: URLs in the page's security policy.",
         cause: e,
       });
     }
@@ -134,7 +136,7 @@ export class ThreadPool {
   }
 }
 
-async function spawn(start: ThreadStart & { readonly t: number }): Promise<Thread> {
+async function spawn(start: ThreadStart & { readonly t: number }, make?: () => Worker): Promise<Thread> {
   if (isNode) {
     const { Worker: NodeWorker } = await import('node:worker_threads');
     const worker = new NodeWorker(NODE_SOURCE, { eval: true, workerData: start, name: `t3dc thread ${start.t}` });
@@ -148,14 +150,14 @@ async function spawn(start: ThreadStart & { readonly t: number }): Promise<Threa
       terminate: async () => void (await worker.terminate()),
     };
   }
-  const url = URL.createObjectURL(new Blob([WEB_SOURCE], { type: 'text/javascript' }));
-  const worker = new Worker(url, { name: `t3dc thread ${start.t}` });
+  const url = make ? null : URL.createObjectURL(new Blob([WEB_SOURCE], { type: 'text/javascript' }));
+  const worker = url === null ? make!() : new Worker(url, { name: `t3dc thread ${start.t}` });
   worker.postMessage(start);
   return {
     post: (m) => worker.postMessage(m),
     listen: (on, failed) => {
       worker.onmessage = (e: MessageEvent<Message>) => {
-        URL.revokeObjectURL(url);
+        if (url !== null) URL.revokeObjectURL(url);
         on(e.data);
       };
       worker.onerror = (e) => failed(e.message || 'the worker could not be loaded');

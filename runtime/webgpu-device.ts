@@ -13,6 +13,7 @@ import {
 import { bytes, messageOf, T3dcError } from './errors.ts';
 import { type Manifest, type Place, UNIT } from './manifest.ts';
 import { alignUp, importedPages, instantiate, MODES, SessionBlock, WASM_PAGE } from './program.ts';
+import { meter, type Progress } from './progress.ts';
 import * as L from './scheduler/layout.ts';
 import { type Acquired, acquire, type Choice, checkLimits, describe } from './webgpu-adapter.ts';
 import { Kernels } from './webgpu-kernels.ts';
@@ -23,12 +24,10 @@ import type { WindowAxis } from './windows.ts';
 
 export interface WebGpuOptions {
   readonly onNotice: (message: string) => void;
-  readonly onProgress?: (progress: {
-    readonly stage: 'kernels';
-    readonly done: number;
-    readonly total: number;
-  }) => void;
+  readonly onProgress?: (progress: Progress) => void;
   readonly dawnFlags: readonly string[];
+  /** The longest that a submit may take by what the device was seen to do; Infinity: as long as suits the device. */
+  readonly frameBudgetMs: number;
 }
 
 /** A submit ends after so many dispatches, or about so many milliseconds of work by what the device was seen to do, so that no
@@ -193,9 +192,7 @@ class WebGpuDevice implements Device {
     const key = `${entry} ${mode}`;
     if (this.#ready.has(key)) return;
     const indices = this.#dispatches(entry, mode);
-    await this.#kernels.prepare([...new Set(indices)], this.#arenas, (done, total) =>
-      this.#options.onProgress?.({ stage: 'kernels', done, total }),
-    );
+    await this.#kernels.prepare([...new Set(indices)], this.#arenas, meter('compile', this.#options.onProgress));
     this.#ready.add(key);
   }
 

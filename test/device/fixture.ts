@@ -2,7 +2,6 @@
 // output in the runtime's tests. Axes: n rows, i inputs, o outputs; w is stored as [i, o], its checkpoint is [o, i].
 import { readFile } from 'node:fs/promises';
 import asc from 'assemblyscript/asc';
-import { sha256 } from '../../runtime/artifact.ts';
 import {
   type Dispatch,
   FORMAT,
@@ -12,6 +11,7 @@ import {
   type Port,
 } from '../../runtime/manifest.ts';
 import { packManifest, unpackManifest } from '../../runtime/manifest-pack.ts';
+import { sha256 } from '../../runtime/sha256.ts';
 
 export const N = 64;
 export const I = 16;
