@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path';
 import { writeFileAtomic } from '../data/node.ts';
 import { showCounts } from '../data/pairs.ts';
+import { wholeStudy } from '../data/study-tiles.ts';
 import { type Session, T3dcError, type TrainStep } from '../runtime/index.ts';
 import { diagnoseLeaks, type LeakDiagnostics } from '../tasks/diagnose.ts';
 import type { BatchOptions, PretrainBatch, PretrainBatches } from '../tasks/pretrain-batches.ts';
@@ -197,7 +198,7 @@ export class Pretraining {
     const { step } = this.#p.session;
     const names = batch.items.map(({ pair }) => set.pairs[pair]!.name);
     const studies = [];
-    for (const { pair } of batch.items.slice(0, 2)) studies.push((await set.study(pair))!);
+    for (const { pair } of batch.items.slice(0, 2)) studies.push(await wholeStudy((await set.study(pair))!));
     this.#examples = [
       ...(await restoredPictures(this.#p.session, this.#p.contract, batch, names)),
       ...(await groundPictures(this.#p.session, this.#p.contract, batch, studies, names)),

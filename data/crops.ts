@@ -64,12 +64,49 @@ export class LabelIndex {
   }
 }
 
+/** Labelled voxels that can be counted and found, wherever the label map is. */
+export interface LabelPlaces {
+  /** Voxels per class. */
+  readonly counts: ArrayLike<number>;
+  /** The voxel that is the `nth` of those whose class is in `wanted`, in memory order. */
+  pick(nth: number, wanted: (c: number) => boolean): Dims | Promise<Dims>;
+}
+
 /**
  * A box of `size` inside the volume (padded evenly around it where the volume is smaller), chosen with `random`.
  * `foreground` and `classes` need `index`; where a drawn kind of voxel does not exist, the other kind is used.
  * @throws `crop-no-label`
  */
 export function chooseCrop(dims: Dims, size: Dims, choice: CropChoice, random: RandomStream, index?: LabelIndex): Box {
+  const drawn = drawCrop(dims, size, choice, random, index?.counts);
+  return 'start' in drawn ? drawn : cropAround(dims, size, index!.pick(drawn.nth, drawn.wanted));
+}
+
+/** The same box from a label map that is not in memory. @throws `crop-no-label` */
+export async function chooseCropFrom(
+  dims: Dims,
+  size: Dims,
+  choice: CropChoice,
+  random: RandomStream,
+  places?: LabelPlaces,
+): Promise<Box> {
+  const drawn = drawCrop(dims, size, choice, random, places?.counts);
+  return 'start' in drawn ? drawn : cropAround(dims, size, await places!.pick(drawn.nth, drawn.wanted));
+}
+
+/** Which voxel is the centre. */
+interface Centre {
+  readonly nth: number;
+  readonly wanted: (c: number) => boolean;
+}
+
+function drawCrop(
+  dims: Dims,
+  size: Dims,
+  choice: CropChoice,
+  random: RandomStream,
+  counts?: ArrayLike<number>,
+): Box | Centre {
   if (choice.kind === 'uniform') {
     const start = (axis: number) => {
       const room = dims[axis]! - size[axis]!;
@@ -77,15 +114,17 @@ export function chooseCrop(dims: Dims, size: Dims, choice: CropChoice, random: R
     };
     return { start: [start(0), start(1), start(2)], size };
   }
-  if (!index) {
+  if (!counts) {
     throw new DataError('crop-no-label', `A ${choice.kind} crop needs labels.`, {
       found: `a volume of ${showDims(dims)} without labels`,
       expected: 'a LabelIndex of its label map',
       fix: "pass labels, or choose kind 'uniform'",
     });
   }
-  const centre =
-    choice.kind === 'foreground' ? posNegCentre(choice, random, index) : classCentre(choice, random, index);
+  return choice.kind === 'foreground' ? posNegCentre(choice, random, counts) : classCentre(choice, random, counts);
+}
+
+function cropAround(dims: Dims, size: Dims, centre: Dims): Box {
   const start = (axis: number) => {
     const room = dims[axis]! - size[axis]!;
     if (room < 0) return Math.ceil(room / 2);
@@ -105,21 +144,21 @@ export function cropPair<L extends VoxelArray>(
   return { image: cutArray(image, dims, box, fill), label: label && cutArray(label, dims, box) };
 }
 
-function posNegCentre(choice: CropChoice, random: RandomStream, index: LabelIndex): Dims {
-  const labelled = index.counts.reduce((n, c, id) => (id === 0 ? n : n + c), 0);
+function posNegCentre(choice: CropChoice, random: RandomStream, counts: ArrayLike<number>): Centre {
+  const labelled = Array.from(counts).reduce((n, c, id) => (id === 0 ? n : n + c), 0);
   let positive = random.chance(choice.positive ?? 0.5);
   if (labelled === 0) positive = false;
-  else if (index.counts[0] === 0) positive = true;
-  const nth = random.int(positive ? labelled : index.counts[0]!);
-  return index.pick(nth, positive ? (c) => c !== 0 : (c) => c === 0);
+  else if (counts[0] === 0) positive = true;
+  const nth = random.int(positive ? labelled : counts[0]!);
+  return { nth, wanted: positive ? (c) => c !== 0 : (c) => c === 0 };
 }
 
-function classCentre(choice: CropChoice, random: RandomStream, index: LabelIndex): Dims {
-  const weight = Array.from(index.counts, (n, c) => (n > 0 ? (choice.ratios ? (choice.ratios[c] ?? 0) : 1) : 0));
+function classCentre(choice: CropChoice, random: RandomStream, counts: ArrayLike<number>): Centre {
+  const weight = Array.from(counts, (n, c) => (n > 0 ? (choice.ratios ? (choice.ratios[c] ?? 0) : 1) : 0));
   const total = weight.reduce((a, b) => a + b, 0);
   if (!(total > 0)) {
     throw new DataError('crop-no-label', 'No class with a positive ratio occurs in this label map.', {
-      found: `voxels per class ${[...index.counts].join(', ')}; ratios ${choice.ratios?.join(', ')}`,
+      found: `voxels per class ${Array.from(counts).join(', ')}; ratios ${choice.ratios?.join(', ')}`,
       expected: 'one present class with a ratio above 0',
       fix: 'give the background a small ratio',
     });
@@ -133,12 +172,12 @@ function classCentre(choice: CropChoice, random: RandomStream, index: LabelIndex
     }
     left -= weight[c]!;
   }
-  return index.pick(random.int(index.counts[chosen]!), (c) => c === chosen);
+  return { nth: random.int(counts[chosen]!), wanted: (c) => c === chosen };
 }
 
-function labelRange(value: number, at: number, classes: number): DataError {
+export function labelRange(value: number, where: number | string, classes: number): DataError {
   return new DataError('label-range', 'A label is not a class of this task.', {
-    found: `${value} at voxel ${at}`,
+    found: typeof where === 'number' ? `${value} at voxel ${where}` : `${value} in ${where}`,
     expected: `whole numbers from 0 to ${classes - 1}`,
     fix: 'raise the number of classes, or choose classes from the ids (t3dc train --labels; remapLabels in code)',
   });

@@ -33,6 +33,18 @@ export function foregroundBox(data: VoxelArray, dims: Dims, threshold: number, m
       if (j > high[1]!) high[1] = j;
       if (last > high[2]!) high[2] = last;
     }
+  return boxAround({ low, high, highest }, dims, threshold, margin);
+}
+
+/** First and last voxels above the threshold along d, h, w (last −1 where there is none), and the highest value. */
+export interface Extent {
+  readonly low: readonly number[];
+  readonly high: readonly number[];
+  readonly highest: number;
+}
+
+/** The box of an extent, widened by `margin` voxels and clipped to the volume. @throws `foreground-empty` */
+export function boxAround({ low, high, highest }: Extent, dims: Dims, threshold: number, margin: Dims): Box {
   if (high[0]! < 0) {
     throw new DataError('foreground-empty', 'No voxel lies above the foreground threshold.', {
       found: `a highest value of ${highest} in ${showDims(dims)}`,

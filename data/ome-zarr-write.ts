@@ -14,6 +14,8 @@ export interface OmeZarrOptions {
   /** Kept as attributes of the volume, beside the affine. */
   readonly attributes?: Readonly<Record<string, unknown>>;
   readonly name?: string;
+  /** Further files of the folder, relative paths and contents: Zarr does not look at them. */
+  readonly beside?: Readonly<Record<string, Uint8Array>>;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function* omeZarrFiles(
         const start: Dims = [i * chunk[0], j * chunk[1], k * chunk[2]];
         yield [`0/c/${i}/${j}/${k}`, await gzip(littleEndian(cutArray(data, dims, { start, size: chunk })))];
       }
+  yield* Object.entries(options.beside ?? {});
   yield ['0/zarr.json', json(arrayMetadata(volume, chunk))];
   yield ['zarr.json', json(groupMetadata(volume, options))];
 }

@@ -6,6 +6,7 @@
 
 import * as zarr from 'zarrita';
 import { type Affine, shifted } from './affine.ts';
+import { ByteCache } from './byte-cache.ts';
 import { DataError } from './errors.ts';
 import { type Box, cutArray, pasteArray } from './pad.ts';
 import { allocateLike, type Dims, type Volume, type VoxelArray, voxelCount } from './volume.ts';
@@ -16,6 +17,8 @@ type RangeQuery = { readonly offset: number; readonly length: number } | { reado
 export interface ZarrStore {
   get(key: string): Promise<Uint8Array | undefined>;
   getRange?(key: string, range: RangeQuery): Promise<Uint8Array | undefined>;
+  /** Adds a file, whole or not at all. Where it is there, the store can be written to; it may yet refuse. */
+  put?(key: string, content: Uint8Array): Promise<void>;
   readonly counts: { requests: number; bytes: number };
 }
 
@@ -34,6 +37,11 @@ export interface OmeZarr {
   read(): Promise<Volume>;
 }
 
+/** Decoded chunks of one volume or of many, by `name` and place. */
+export type ChunkCache = ByteCache<string, VoxelArray>;
+
+export const chunkCache = (maxBytes: number): ChunkCache => new ByteCache(maxBytes, (values) => values.byteLength);
+
 /** Names of element types in Zarr. */
 export const TYPES = {
   int8: Int8Array,
@@ -51,10 +59,11 @@ type TypeName = keyof typeof TYPES;
  * An OME-Zarr image of three spatial axes, or with axes before them of one element each. Written by `writeOmeZarr`, a lost chunk
  * is an error; in others it is the fill value, as Zarr says.
  *
- * @param name for errors
+ * @param name for errors; with `cache`, of this volume alone
+ * @param cache keeps decoded chunks
  * @throws `zarr-missing`, `zarr-metadata`, `zarr-type`
  */
-export async function openOmeZarr(store: ZarrStore, name: string): Promise<OmeZarr> {
+export async function openOmeZarr(store: ZarrStore, name: string, cache?: ChunkCache): Promise<OmeZarr> {
   // Until the volume is known to be ours and complete, what is not there is not there.
   let complete = false;
   const guarded = {
@@ -78,7 +87,12 @@ export async function openOmeZarr(store: ZarrStore, name: string): Promise<OmeZa
     const out = allocateLike(sample, voxelCount(box.size));
     if (fill !== 0) out.fill(fill);
     const jobs = touched(box, dims, chunk).map((at) => async () => {
-      const values = await chunkValues(array, [...new Array<number>(lead).fill(0), ...at], name);
+      const key = `${name} ${at.join('/')}`;
+      let values = cache?.get(key);
+      if (!values) {
+        values = await chunkValues(array, [...new Array<number>(lead).fill(0), ...at], name);
+        cache?.set(key, values);
+      }
       paste(out, box, values, chunk, at, dims);
     });
     await some(jobs, 8);

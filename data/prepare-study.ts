@@ -10,6 +10,7 @@ import type { Study, StudyLabel } from './layouts/layout.ts';
 import type { SampleKey, SampleSource } from './loader-threads.ts';
 import { axisCodes } from './orientation.ts';
 import { type Preprocess, prepare } from './prepare.ts';
+import { factFiles } from './scan-facts.ts';
 import { checkSameGrid, type Dims, type Volume, type VoxelArray, volumeSpacing } from './volume.ts';
 import { writeOmeZarr } from './zarr-files.ts';
 
@@ -77,10 +78,16 @@ async function prepareStudy(job: StudyJob, options: PrepareStudyOptions): Promis
   const image = `images/${job.file}.ome.zarr`;
   const attributes = { name: job.name, window: contract.window, spacing: made.spacing };
   const { chunk } = storage;
-  let bytes = await writeOmeZarr(join(dir, image), { ...grid, data: hu }, { chunk, attributes, name: job.name });
+  const labels = made.label && { ...grid, data: made.label };
+  const beside = factFiles({ ...grid, data: hu }, labels, contract, chunk);
+  const { name } = job;
+  let bytes = await writeOmeZarr(
+    join(dir, image),
+    { ...grid, data: hu },
+    { chunk, attributes, name, beside: beside.image },
+  );
   const map = made.label === undefined ? undefined : `labels/${job.file}.ome.zarr`;
-  if (map !== undefined)
-    bytes += await writeOmeZarr(join(dir, map), { ...grid, data: made.label! }, { chunk, name: job.name });
+  if (map !== undefined) bytes += await writeOmeZarr(join(dir, map), labels!, { chunk, name, beside: beside.label });
   const record: StudyRecord = {
     name: job.name,
     image,

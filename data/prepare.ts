@@ -5,7 +5,7 @@ import { type Affine, spacingOf } from './affine.ts';
 import { DataError } from './errors.ts';
 import { foregroundBox } from './foreground.ts';
 import { applyWindow } from './intensity.ts';
-import { type Orientation, restoreOrientation, toCanonical } from './orientation.ts';
+import { type Orientation, orientationOf, restoreOrientation, toCanonical } from './orientation.ts';
 import { type Box, cut, pasteArray } from './pad.ts';
 import { type Grid, gridAtSpacing, resampleLinear, resampleNearest } from './resample.ts';
 import {
@@ -139,6 +139,26 @@ const restoring =
     pasteArray(full, canonical.dims, back.data, box);
     return { ...input, data: restoreOrientation({ ...canonical, data: full }, orientation).data };
   };
+
+/**
+ * Where a volume lies on the contract's axes and spacing already, so that preparing it moves no voxel: the spacing and what a user
+ * should be told; else null.
+ * @throws `preprocess-invalid`, `volume-thick-slices`
+ */
+export function workingGrid(
+  { dims, affine }: Grid,
+  contract: Preprocess,
+): { readonly spacing: [number, number, number]; readonly notes: readonly string[] } | null {
+  checkContract(contract);
+  const { axes, flips } = orientationOf(affine);
+  if (axes.some((a, o) => a !== o) || flips.includes(true)) return null;
+  const notes: string[] = [];
+  const own = spacingOf(affine);
+  const spacing = workingSpacing(own, contract, notes);
+  // Half of what resampling rounds its coordinates to, over the whole axis.
+  const same = dims.every((n, axis) => n * Math.abs(spacing[axis]! / own[axis]! - 1) < 2 ** -21);
+  return same ? { spacing, notes } : null;
+}
 
 /** Reads a contract from parsed JSON. @throws `preprocess-invalid` */
 export function preprocessFrom(json: unknown): Preprocess {

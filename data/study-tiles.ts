@@ -1,16 +1,25 @@
 // A prepared study as the tiles that pre-training takes: the whole of it tile by tile at its working spacing, or one tile of it.
 import { mirror, rotate90 } from './augment.ts';
 import { DataError } from './errors.ts';
-import { cutArray } from './pad.ts';
+import { type Box, cutArray } from './pad.ts';
 import type { RandomStream } from './random.ts';
 import { type Dims, showDims, voxelCount } from './volume.ts';
 import { windowStarts } from './windows.ts';
 
-/** A study at its working spacing. */
+/** A study at its working spacing, in memory. */
 export interface Study {
   /** [d h w], 0..1. */
   readonly image: Float32Array;
   readonly dims: Dims;
+}
+
+/** A study at its working spacing, wherever its voxels are: read box by box. */
+export interface StudyVoxels {
+  readonly dims: Dims;
+  /** [d h w] of the box, 0..1; 0 outside the study. */
+  cut(box: Box): Promise<Float32Array>;
+  /** Voxels of the box that are body. */
+  foregroundIn(box: Box): number;
 }
 
 export interface StudyTiles {
@@ -23,7 +32,7 @@ export interface StudyTiles {
 }
 
 /** Values above this are body: the lowest twentieth of the window is air. */
-const FOREGROUND = 0.05;
+export const FOREGROUND = 0.05;
 /** Places that are drawn for one crop. */
 const CANDIDATES = 8;
 
@@ -39,47 +48,69 @@ export function tileOrigins(dims: Dims, size: Dims): Dims[] {
  * All tiles of a study where they are at most `k`, else `k` of them drawn with their share of foreground as weight, without
  * repetition, in the grid's order. The rest of the k, where there are fewer, is empty (0).
  */
-export function studyTiles(study: Study, size: Dims, k: number, random: RandomStream): StudyTiles {
-  checkStudy(study);
-  const all = tileOrigins(study.dims, size);
-  const chosen = all.length <= k ? all : drawn(study, all, size, k, random);
+export async function studyTiles(
+  study: Study | StudyVoxels,
+  size: Dims,
+  k: number,
+  random: RandomStream,
+): Promise<StudyTiles> {
+  const from = voxelsOf(study);
+  const all = tileOrigins(from.dims, size);
+  const chosen = all.length <= k ? all : drawn(from, all, size, k, random);
   const voxels = voxelCount(size);
   const tiles = new Float32Array(k * voxels);
-  chosen.forEach((start, n) => {
-    tiles.set(cutArray(study.image, study.dims, { start, size }), n * voxels);
-  });
+  for (const [n, start] of chosen.entries()) tiles.set(await from.cut({ start, size }), n * voxels);
   return { tiles, origins: chosen, all: all.length };
 }
 
 /** A tile at native resolution, its place drawn with the share of foreground as weight. */
-export function nativeCrop(study: Study, size: Dims, random: RandomStream): { tile: Float32Array; origin: Dims } {
-  checkStudy(study);
+export async function nativeCrop(
+  study: Study | StudyVoxels,
+  size: Dims,
+  random: RandomStream,
+): Promise<{ tile: Float32Array; origin: Dims }> {
+  const from = voxelsOf(study);
   const place = (axis: number): number => {
-    const room = study.dims[axis]! - size[axis]!;
+    const room = from.dims[axis]! - size[axis]!;
     return room >= 0 ? random.int(room + 1) : Math.ceil(room / 2);
   };
   const places = Array.from({ length: CANDIDATES }, (): Dims => [place(0), place(1), place(2)]);
-  const weights = places.map((start) => foregroundIn(study, start, size) + 1);
+  const weights = places.map((start) => from.foregroundIn({ start, size }) + 1);
   let left = random.uniform() * weights.reduce((a, b) => a + b);
   const found = weights.findIndex((w) => {
     left -= w;
     return left < 0;
   });
   const origin = places.at(found)!;
-  return { tile: cutArray(study.image, study.dims, { start: origin, size }), origin };
+  return { tile: await from.cut({ start: origin, size }), origin };
 }
 
-/** The whole study as one tile: each axis averaged down to the tile's, by area; an axis that is shorter is padded evenly. */
-export function downsampledTile(study: Study, size: Dims): Float32Array {
-  checkStudy(study);
-  let { image, dims } = study;
-  for (let axis = 0; axis < 3; axis++) {
-    if (dims[axis]! <= size[axis]!) continue;
-    image = averagedAxis(image, dims, axis, size[axis]!);
-    dims = dims.map((n, a) => (a === axis ? size[a]! : n)) as unknown as Dims;
+/** The whole study as one tile: each axis averaged down to the tile's, by area; an axis that is shorter is padded evenly. A few of the
+ *  study's slabs are in memory at a time. */
+export async function downsampledTile(study: Study | StudyVoxels, size: Dims): Promise<Float32Array> {
+  const from = voxelsOf(study);
+  const { dims } = from;
+  const small: Dims = [Math.min(dims[0], size[0]), Math.min(dims[1], size[1]), Math.min(dims[2], size[2])];
+  const image = new Float32Array(voxelCount(small));
+  for (let o = 0; o < small[0]; o++) {
+    let slab = await averagedSlab(from, o, small[0]);
+    let grid: Dims = [1, dims[1], dims[2]];
+    for (const axis of [1, 2]) {
+      if (grid[axis]! <= small[axis]!) continue;
+      slab = averagedAxis(slab, grid, axis, small[axis]!);
+      grid = grid.map((n, a) => (a === axis ? small[a]! : n)) as unknown as Dims;
+    }
+    image.set(slab, o * small[1] * small[2]);
   }
-  const start = dims.map((n, axis) => 0 - Math.floor((size[axis]! - n) / 2)) as [number, number, number];
-  return cutArray(image, dims, { start, size });
+  const start = small.map((n, axis) => 0 - Math.floor((size[axis]! - n) / 2)) as [number, number, number];
+  return cutArray(image, small, { start, size });
+}
+
+/** The study itself where it is in memory, else all of it read: for pictures. */
+export async function wholeStudy(study: Study | StudyVoxels): Promise<Study> {
+  if ('image' in study) return study;
+  const { dims } = study;
+  return { dims, image: await study.cut({ start: [0, 0, 0], size: dims }) };
 }
 
 /** Quarter turns in the axial plane (d h), as numpy's rot90 and MONAI's self-supervised recipe. @throws `rot90-plane` */
@@ -107,9 +138,9 @@ export function mirrored(tile: Float32Array, size: Dims, flips: readonly boolean
 
 /** Weighted draws without repetition: the k smallest of exponential variates of rate w (Efraimidis and Spirakis, 2006). Tiles of air
  *  come last. */
-function drawn(study: Study, all: readonly Dims[], size: Dims, k: number, random: RandomStream): Dims[] {
+function drawn(study: StudyVoxels, all: readonly Dims[], size: Dims, k: number, random: RandomStream): Dims[] {
   const keys = all.map((start, n) => {
-    const weight = foregroundIn(study, start, size);
+    const weight = study.foregroundIn({ start, size });
     const variate = -Math.log(1 - random.uniform());
     return { n, air: weight === 0, key: variate / Math.max(1, weight) };
   });
@@ -120,8 +151,18 @@ function drawn(study: Study, all: readonly Dims[], size: Dims, k: number, random
     .map(({ n }) => all[n]!);
 }
 
+function voxelsOf(study: Study | StudyVoxels): StudyVoxels {
+  if (!('image' in study)) return study;
+  checkStudy(study);
+  return {
+    dims: study.dims,
+    cut: async (box) => cutArray(study.image, study.dims, box),
+    foregroundIn: (box) => foregroundIn(study, box),
+  };
+}
+
 /** Voxels of foreground in a box. */
-function foregroundIn({ image, dims }: Study, start: Dims, size: Dims): number {
+function foregroundIn({ image, dims }: Study, { start, size }: Box): number {
   const from = start.map((s) => Math.max(0, s));
   const to = start.map((s, axis) => Math.min(dims[axis]!, s + size[axis]!));
   let count = 0;
@@ -131,6 +172,23 @@ function foregroundIn({ image, dims }: Study, start: Dims, size: Dims): number {
       for (let n = row + from[2]!; n < row + to[2]!; n++) if (image[n]! > FOREGROUND) count++;
     }
   return count;
+}
+
+/** Slab o of the m that the study's first axis is averaged to: [h w]. */
+async function averagedSlab(study: StudyVoxels, o: number, m: number): Promise<Float32Array> {
+  const [n, h, w] = study.dims;
+  const low = (o * n) / m;
+  const high = ((o + 1) * n) / m;
+  const first = Math.floor(low);
+  const end = Math.min(n, Math.ceil(high));
+  const slabs = await study.cut({ start: [first, 0, 0], size: [end - first, h, w] });
+  const sums = new Float64Array(h * w);
+  for (let i = first; i < end; i++) {
+    const share = Math.min(high, i + 1) - Math.max(low, i);
+    const at = (i - first) * h * w;
+    for (let b = 0; b < sums.length; b++) sums[b]! += share * slabs[at + b]!;
+  }
+  return Float32Array.from(sums, (v) => v / (high - low));
 }
 
 /** Voxel o of the new axis is the mean over [o·n/m, (o+1)·n/m) of the old. */

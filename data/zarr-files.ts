@@ -3,6 +3,7 @@
 
 import { access, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import type { ZarrStore } from './ome-zarr.ts';
 import { type OmeZarrOptions, omeZarrFiles } from './ome-zarr-write.ts';
 import type { Volume } from './volume.ts';
@@ -38,6 +39,18 @@ export function fileStore(dir: string): ZarrStore {
         return absent(err);
       } finally {
         await file?.close();
+      }
+    },
+    async put(key, content) {
+      const path = join(dir, key);
+      const draft = `${path}.${process.pid}.${threadId}.part`;
+      try {
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(draft, content);
+        await rename(draft, path);
+      } catch (err) {
+        await rm(draft, { force: true }).catch(() => {});
+        throw err;
       }
     },
   };

@@ -1,12 +1,14 @@
 // Pairs of study and report as pre-training takes them: reports as tokens at once, volumes when they are needed, and what cannot be
 // used left out by name and reason.
-import { DataError, prepare, stream, type Volume } from '../data/index.ts';
+import { ByteCache } from '../data/byte-cache.ts';
+import { DataError, type Preprocess, stream, type Volume } from '../data/index.ts';
 import { augmentationOf, swapSides } from '../data/lateral-words.ts';
+import type { PreparedScan } from '../data/prepared-scan.ts';
 import { type ReportOptions, type TokenisedReport, tokeniseReport } from '../data/report-tokens.ts';
 import { linkedSets, sharing } from '../data/split-units.ts';
-import type { Study } from '../data/study-tiles.ts';
 import type { TextTokenizer } from '../data/tokens.ts';
 import type { PretrainContract } from './pretrain-contract.ts';
+import { FULL, faultOf, openStudy, type PreparedStudy, studyBytes } from './study-input.ts';
 
 export interface PretrainPair {
   readonly name: string;
@@ -16,11 +18,8 @@ export interface PretrainPair {
   readonly text: string;
   /** CT in HU. */
   load(): Promise<Volume>;
-}
-
-export interface PreparedStudy extends Study {
-  readonly spacing: readonly [number, number, number];
-  readonly notes: readonly string[];
+  /** Where the study lies in chunks on the contract's grid: those; else null. */
+  open?(contract: Preprocess): Promise<PreparedScan | null>;
 }
 
 export interface LeftOut {
@@ -58,10 +57,9 @@ export class PretrainSet {
   readonly #contract: PretrainContract;
   readonly #options: PretrainSetOptions;
   readonly #left: LeftOut[] = [];
-  readonly #kept = new Map<number, PreparedStudy>();
+  readonly #kept: ByteCache<number, PreparedStudy>;
   readonly #unreadable = new Set<number>();
   readonly #told = new Set<string>();
-  #bytes = 0;
 
   /** @param tokenizer null where the method reads no reports */
   constructor(
@@ -72,6 +70,7 @@ export class PretrainSet {
   ) {
     this.#contract = contract;
     this.#options = options;
+    this.#kept = new ByteCache(options.cacheBytes ?? CACHE, studyBytes);
     this.tokenizer = tokenizer;
     const { text } = contract;
     if (!text || !tokenizer) {
@@ -104,26 +103,21 @@ export class PretrainSet {
   /** The prepared study of a place, or null where it cannot be read: counted once. */
   async study(n: number): Promise<PreparedStudy | null> {
     const known = this.#kept.get(n);
-    if (known) {
-      this.#kept.delete(n);
-      this.#kept.set(n, known);
-      return known;
-    }
+    if (known) return known;
     if (this.#unreadable.has(n)) return null;
     const pair = this.pairs[n]!;
     let made: PreparedStudy;
     try {
-      const { image, dims, spacing, notes } = prepare(await pair.load(), undefined, this.#contract.preprocess);
-      made = { image, dims, spacing, notes };
+      made = await openStudy(pair, this.#contract.preprocess);
     } catch (err) {
-      const reason = reasonOf(err);
+      const reason = faultOf(err);
       if (reason === null) throw err;
       this.#unreadable.add(n);
       this.#leave(pair, reason, err as Error);
       return null;
     }
     for (const note of made.notes) this.#tell(`${pair.name}: ${note}`);
-    this.#keep(n, made);
+    if (this.#kept.set(n, made) && 'image' in made) this.#tell(FULL);
     return made;
   }
 
@@ -169,24 +163,6 @@ export class PretrainSet {
     this.#told.add(note);
     this.#options.onNote?.(note);
   }
-
-  /** Least recently used out first. */
-  #keep(n: number, made: PreparedStudy): void {
-    this.#kept.set(n, made);
-    this.#bytes += made.image.byteLength;
-    for (const [key, old] of this.#kept) {
-      if (this.#bytes <= (this.#options.cacheBytes ?? CACHE) || old === made) break;
-      this.#kept.delete(key);
-      this.#bytes -= old.image.byteLength;
-    }
-  }
-}
-
-/** Faults of a file are the data's; anything else is ours, and is thrown. */
-function reasonOf(err: unknown): string | null {
-  if (err instanceof DataError) return err.code;
-  const { code, syscall } = err as NodeJS.ErrnoException;
-  return typeof code === 'string' && typeof syscall === 'string' ? code : null;
 }
 
 /** Streams of one seed that must not meet. */

@@ -12,7 +12,7 @@ import {
   turnedAxially,
 } from '../data/study-tiles.ts';
 import type { PretrainContract } from './pretrain-contract.ts';
-import type { PreparedStudy } from './pretrain-set.ts';
+import type { PreparedStudy } from './study-input.ts';
 
 export interface TileOptions {
   /** Mirrors, turns and intensities. Two views of a crop are always changed: that they are is the task. */
@@ -50,20 +50,20 @@ export function studyAugmentation(
 }
 
 /** @param applied what was drawn for the whole study */
-export function cutStudy(
+export async function cutStudy(
   study: PreparedStudy,
   contract: PretrainContract,
   applied: Applied,
   options: TileOptions,
   random: RandomStream,
-): CutTiles {
+): Promise<CutTiles> {
   const cutter = new Cutter(study, contract, applied, options, random);
-  const base = cutter.base();
+  const base = await cutter.base();
   const views = contract.takes === 'views' ? cutter.views(base.tiles[0]!) : null;
   return {
     tiles: contract.tiles === 0 ? [] : (views?.tiles ?? base.tiles),
     rotation: views?.rotation ?? [],
-    restored: cutter.restored(base.tiles),
+    restored: await cutter.restored(base.tiles),
     origins: base.origins,
     allTiles: base.allTiles,
   };
@@ -91,21 +91,21 @@ class Cutter {
   }
 
   /** The study tile by tile, downsampled, or one crop: the crop that views are made of as it is, the others changed. */
-  base(): { tiles: Float32Array[]; origins: readonly Dims[]; allTiles: number } {
+  async base(): Promise<{ tiles: Float32Array[]; origins: readonly Dims[]; allTiles: number }> {
     const { size, takes, tiles: k } = this.#contract;
     if (takes === 'whole') {
       const voxels = voxelCount(size);
-      const { tiles, origins, all } = studyTiles(this.#study, size, k, this.#random.fork(2));
+      const { tiles, origins, all } = await studyTiles(this.#study, size, k, this.#random.fork(2));
       const each = Array.from({ length: k }, (_, n) => tiles.subarray(n * voxels, (n + 1) * voxels));
       // Those that only fill up stay empty.
       const changed = each.map((tile, n) => (n < origins.length ? this.#changed(tile, n) : tile));
       return { tiles: changed, origins, allTiles: all };
     }
     if (takes === 'small') {
-      const tile = this.#changed(downsampledTile(this.#study, size), 0);
+      const tile = this.#changed(await downsampledTile(this.#study, size), 0);
       return { tiles: [tile], origins: [], allTiles: 1 };
     }
-    const { tile, origin } = nativeCrop(this.#study, size, this.#random.fork(2));
+    const { tile, origin } = await nativeCrop(this.#study, size, this.#random.fork(2));
     return {
       tiles: [takes === 'views' ? tile : this.#changed(tile, 0)],
       origins: [origin],
@@ -139,13 +139,15 @@ class Cutter {
   }
 
   /** Of the tiles that are encoded, those with something in them; of a crop's study, the crop and then others. */
-  restored(tiles: readonly Float32Array[]): (Corrupted & { clean: Float32Array })[] {
+  async restored(tiles: readonly Float32Array[]): Promise<(Corrupted & { clean: Float32Array })[]> {
     const { restored: count, size } = this.#contract;
     const order = this.#shuffled(tiles);
-    return Array.from({ length: count }, (_, r) => {
-      const clean = this.#toRestore(order, r);
-      return { clean, ...corruptTile(clean, size, this.#random.fork(r, 5), this.#options.corrupt) };
-    });
+    const out: (Corrupted & { clean: Float32Array })[] = [];
+    for (let r = 0; r < count; r++) {
+      const clean = await this.#toRestore(order, r);
+      out.push({ clean, ...corruptTile(clean, size, this.#random.fork(r, 5), this.#options.corrupt) });
+    }
+    return out;
   }
 
   #shuffled(tiles: readonly Float32Array[]): Float32Array[] {
@@ -159,10 +161,13 @@ class Cutter {
     return order;
   }
 
-  #toRestore(order: readonly Float32Array[], r: number): Float32Array {
+  async #toRestore(order: readonly Float32Array[], r: number): Promise<Float32Array> {
     const { takes, size } = this.#contract;
     if (takes === 'whole' || takes === 'small') return order[r % order.length]!;
-    if (r > 0) return this.#changed(nativeCrop(this.#study, size, this.#random.fork(r, 7)).tile, RESTORED + r);
+    if (r > 0) {
+      const { tile } = await nativeCrop(this.#study, size, this.#random.fork(r, 7));
+      return this.#changed(tile, RESTORED + r);
+    }
     return takes === 'views' ? this.#changed(order[0]!, RESTORED, NONE) : order[0]!;
   }
 

@@ -1,7 +1,17 @@
 // Whole studies as an entry takes them: read, prepared by the contract, cut into tiles, a batch at a time. A study that cannot be used
 // is left out by name and reason.
-import { DataError, prepare, type RandomStream, stream, type Volume, voxelCount } from '../data/index.ts';
-import { downsampledTile, nativeCrop, type Study, studyTiles } from '../data/study-tiles.ts';
+import { ByteCache } from '../data/byte-cache.ts';
+import {
+  DataError,
+  type Preprocess,
+  prepare,
+  type RandomStream,
+  stream,
+  type Volume,
+  voxelCount,
+} from '../data/index.ts';
+import type { PreparedScan } from '../data/prepared-scan.ts';
+import { downsampledTile, nativeCrop, type Study, type StudyVoxels, studyTiles } from '../data/study-tiles.ts';
 import { pause } from './pause.ts';
 import type { StudyContract } from './study-contract.ts';
 
@@ -10,12 +20,15 @@ export interface StudySource {
   readonly name: string;
   /** CT in HU. */
   load(): Promise<Volume>;
+  /** Where the study lies in chunks on the contract's grid: those; else null. */
+  open?(contract: Preprocess): Promise<PreparedScan | null>;
 }
 
-export interface PreparedStudy extends Study {
+/** In memory, or in chunks that are read crop by crop. */
+export type PreparedStudy = (Study | PreparedScan) & {
   readonly spacing: readonly [number, number, number];
   readonly notes: readonly string[];
-}
+};
 
 export interface SkippedStudy {
   readonly name: string;
@@ -58,7 +71,7 @@ export async function* studyBatches<S extends StudySource>(
     onProgress?.(n + 1, sources.length);
     if (!made) continue;
     for (const note of made.notes) onNote?.(`${source.name}: ${note}`);
-    const cut = tilesOf(made, contract, stream(0, INFERENCE));
+    const cut = await tilesOf(made, contract, stream(0, INFERENCE));
     if (cut.all > contract.tiles && contract.takes === 'whole')
       onNote?.(`${source.name}: ${contract.tiles} of its ${cut.all} tiles are seen, drawn by what is in them`);
     tiles.set(cut.tiles, studies.length * each);
@@ -72,13 +85,13 @@ export async function* studyBatches<S extends StudySource>(
 }
 
 /** A study's k tiles, and how many would cover it. */
-export function tilesOf(
-  study: Study,
+export async function tilesOf(
+  study: Study | StudyVoxels,
   { size, tiles: k, takes }: StudyContract,
   random: RandomStream,
-): { tiles: Float32Array; all: number } {
+): Promise<{ tiles: Float32Array; all: number }> {
   if (takes === 'whole') return studyTiles(study, size, k, random);
-  const one = takes === 'small' ? downsampledTile(study, size) : nativeCrop(study, size, random).tile;
+  const one = takes === 'small' ? await downsampledTile(study, size) : (await nativeCrop(study, size, random)).tile;
   return { tiles: one, all: 1 };
 }
 
@@ -89,10 +102,9 @@ export async function prepared(
   onSkip?: ReadingOptions['onSkip'],
 ): Promise<PreparedStudy | null> {
   try {
-    const { image, dims, spacing, notes } = prepare(await source.load(), undefined, contract.preprocess);
-    return { image, dims, spacing, notes };
+    return await openStudy(source, contract.preprocess);
   } catch (err) {
-    const reason = reasonOf(err);
+    const reason = faultOf(err);
     if (reason === null || !onSkip) {
       if (err instanceof Error) err.message = `${source.name}: ${err.message}`;
       throw err;
@@ -103,8 +115,26 @@ export async function prepared(
   }
 }
 
-/** Faults of a file are the data's; anything else is ours. */
-function reasonOf(err: unknown): string | null {
+/** What prepared volumes that do not fit cost, and what helps. */
+export const FULL =
+  'not all prepared volumes fit in --cache, so some are read and prepared again and again; t3dc data prepare makes chunks of them, from which crops are read';
+
+/** From its chunks where it can be, else read whole and prepared. @throws DataError, and of the file system */
+export async function openStudy(
+  source: Pick<StudySource, 'load' | 'open'>,
+  contract: Preprocess,
+): Promise<PreparedStudy> {
+  const scan = await source.open?.(contract);
+  if (scan) return scan;
+  const { image, dims, spacing, notes } = prepare(await source.load(), undefined, contract);
+  return { image, dims, spacing, notes };
+}
+
+/** Memory that it holds, beside the cache of chunks. */
+export const studyBytes = (s: PreparedStudy): number => ('image' in s ? s.image.byteLength : s.bytes);
+
+/** Faults of a file are the data's, by their code; anything else is ours: null. */
+export function faultOf(err: unknown): string | null {
   if (err instanceof DataError) return err.code;
   const { code, syscall } = err as NodeJS.ErrnoException;
   return typeof code === 'string' && typeof syscall === 'string' ? code : null;
@@ -113,31 +143,23 @@ function reasonOf(err: unknown): string | null {
 /** Prepared studies, least recently used out first when `maxBytes` would be passed. */
 export class StudyCache {
   readonly #contract: StudyContract;
-  readonly #maxBytes: number;
-  readonly #kept = new Map<StudySource, PreparedStudy>();
-  #bytes = 0;
+  readonly #kept: ByteCache<StudySource, PreparedStudy>;
+  readonly #onNote: (note: string) => void;
 
-  constructor(contract: StudyContract, maxBytes: number) {
+  /** @param onNote what is worth knowing about a study or the cache, more than once */
+  constructor(contract: StudyContract, maxBytes: number, onNote: (note: string) => void = () => {}) {
     this.#contract = contract;
-    this.#maxBytes = maxBytes;
+    this.#kept = new ByteCache(maxBytes, studyBytes);
+    this.#onNote = onNote;
   }
 
   /** @throws DataError of `prepare` and of reading, the study named */
   async get(source: StudySource): Promise<PreparedStudy> {
     const known = this.#kept.get(source);
-    if (known) {
-      this.#kept.delete(source);
-      this.#kept.set(source, known);
-      return known;
-    }
+    if (known) return known;
     const made = (await prepared(source, this.#contract))!;
-    this.#kept.set(source, made);
-    this.#bytes += made.image.byteLength;
-    for (const [key, old] of this.#kept) {
-      if (this.#bytes <= this.#maxBytes || old === made) break;
-      this.#kept.delete(key);
-      this.#bytes -= old.image.byteLength;
-    }
+    for (const note of made.notes) this.#onNote(`${source.name}: ${note}`);
+    if (this.#kept.set(source, made) && 'image' in made) this.#onNote(FULL);
     return made;
   }
 }

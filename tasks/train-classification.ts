@@ -111,7 +111,7 @@ export async function* studyTrainingBatches(
           if (!told.has(line)) options.onNote?.(line);
           told.add(line);
         }
-        const cut = tilesOf(study, contract, stream(seed, TILES, step, place));
+        const cut = await tilesOf(study, contract, stream(seed, TILES, step, place));
         const key = { seed, epoch: step, index: place };
         // A study is turned as a whole; what is pooled does not know where a tile lay.
         const applied = drawAugmentation(

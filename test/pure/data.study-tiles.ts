@@ -19,7 +19,7 @@ function studyOf(dims: Dims): Study {
   return { dims, image: Float32Array.from({ length: n }, (_, i) => (i + 1) / n) };
 }
 
-test('tiles cover every voxel; the last is shifted inward, a short axis padded evenly', () => {
+test('tiles cover every voxel; the last is shifted inward, a short axis padded evenly', async () => {
   for (const dims of [
     [10, 4, 9],
     [4, 4, 4],
@@ -28,7 +28,7 @@ test('tiles cover every voxel; the last is shifted inward, a short axis padded e
   ] as Dims[]) {
     const size: Dims = [4, 4, 4];
     const study = studyOf(dims);
-    const { tiles, origins, all } = studyTiles(study, size, 30, stream(0));
+    const { tiles, origins, all } = await studyTiles(study, size, 30, stream(0));
     assert.equal(origins, tileOrigins(dims, size));
     assert.is(
       origins.length,
@@ -50,7 +50,7 @@ test('tiles cover every voxel; the last is shifted inward, a short axis padded e
   }
 });
 
-test('a sample of k tiles: by foreground, in order, without repetition, the same from the same stream', () => {
+test('a sample of k tiles: by foreground, in order, without repetition, the same from the same stream', async () => {
   const dims: Dims = [32, 8, 8];
   const size: Dims = [4, 8, 8];
   // Body in the first half, a little in the seventh tile, air elsewhere.
@@ -58,7 +58,7 @@ test('a sample of k tiles: by foreground, in order, without repetition, the same
   image.fill(0.5, 0, 16 * 64);
   image.fill(0.5, 24 * 64, 24 * 64 + 10);
   const study = { dims, image };
-  const draws = Array.from({ length: 60 }, (_, seed) => studyTiles(study, size, 3, stream(seed)));
+  const draws = await Promise.all(Array.from({ length: 60 }, (_, seed) => studyTiles(study, size, 3, stream(seed))));
   const count = new Map<number, number>();
   for (const { origins, tiles, all } of draws) {
     assert.is(all, 8);
@@ -77,16 +77,16 @@ test('a sample of k tiles: by foreground, in order, without repetition, the same
   );
   for (const p of [0, 1, 2, 3]) assert.ok(count.get(p)! > 30, `tile ${p}: ${count.get(p)} of 60`);
   assert.ok((count.get(6) ?? 0) < 15);
-  assert.equal(studyTiles(study, size, 3, stream(5)), draws[5]);
+  assert.equal(await studyTiles(study, size, 3, stream(5)), draws[5]);
   // Where body is short, air fills up.
-  assert.is(studyTiles({ dims, image: new Float32Array(image.length) }, size, 7, stream(1)).origins.length, 7);
+  assert.is((await studyTiles({ dims, image: new Float32Array(image.length) }, size, 7, stream(1))).origins.length, 7);
 });
 
-test('the downsampled study: means by area, padded where it is shorter than the tile', () => {
+test('the downsampled study: means by area, padded where it is shorter than the tile', async () => {
   const study = { dims: [6, 2, 1] as Dims, image: Float32Array.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]) };
-  const half = downsampledTile(study, [3, 2, 1]);
+  const half = await downsampledTile(study, [3, 2, 1]);
   assert.equal([...half], [2, 3, 6, 7, 10, 11]);
-  const odd = downsampledTile(study, [4, 1, 3]);
+  const odd = await downsampledTile(study, [4, 1, 3]);
   // Along h: 1.5 3.5 5.5 …; along d, [0, 1.5): (1.5 + 3.5 / 2) / 1.5; w padded with one empty voxel on each side.
   const column = [1.5, 3.5, 5.5, 7.5, 9.5, 11.5];
   const mean = (low: number, high: number): number => {
@@ -100,28 +100,28 @@ test('the downsampled study: means by area, padded where it is shorter than the 
     assert.is(odd[o * 3 + 2], 0);
   });
   const big = studyOf([28, 28, 28]);
-  const tile = downsampledTile(big, [7, 7, 7]);
+  const tile = await downsampledTile(big, [7, 7, 7]);
   const average = (a: Float32Array): number => a.reduce((s, v) => s + v, 0) / a.length;
   assert.ok(Math.abs(average(tile) - average(big.image)) < 1e-6);
 });
 
-test('a native crop is a place of the study, mostly body; a smaller study is padded', () => {
+test('a native crop is a place of the study, mostly body; a smaller study is padded', async () => {
   const dims: Dims = [40, 6, 6];
   const image = new Float32Array(voxelCount(dims));
   image.fill(0.5, 30 * 36);
   let body = 0;
   for (let seed = 0; seed < 40; seed++) {
-    const { tile, origin } = nativeCrop({ dims, image }, [6, 6, 6], stream(seed));
+    const { tile, origin } = await nativeCrop({ dims, image }, [6, 6, 6], stream(seed));
     if (tile.some((v) => v > 0)) body++;
     assert.ok(origin[0] >= 0 && origin[0] <= 34 && origin[1] === 0 && origin[2] === 0);
     assert.is(tile[0], image[origin[0] * 36]);
   }
   assert.ok(body > 30, `${body} of 40`);
-  const small = nativeCrop(studyOf([2, 6, 6]), [6, 6, 6], stream(0));
+  const small = await nativeCrop(studyOf([2, 6, 6]), [6, 6, 6], stream(0));
   assert.equal(small.origin, [-2, 0, 0]);
 });
 
-test('turns and mirrors: four quarter turns are none; numpy rot90; a plane of two sizes is refused', () => {
+test('turns and mirrors: four quarter turns are none; numpy rot90; a plane of two sizes is refused', async () => {
   const size: Dims = [3, 3, 2];
   const { image } = studyOf(size);
   assert.equal(turnedAxially(image, size, 4), image);
@@ -141,7 +141,7 @@ test('turns and mirrors: four quarter turns are none; numpy rot90; a plane of tw
   }
 });
 
-test('intensities stay in 0..1, change little, and follow from the stream', () => {
+test('intensities stay in 0..1, change little, and follow from the stream', async () => {
   const of = (seed: number): Float32Array => {
     const { image } = studyOf([4, 4, 4]);
     changeIntensity(image, 0.1, 0.05, stream(seed));
@@ -155,10 +155,15 @@ test('intensities stay in 0..1, change little, and follow from the stream', () =
   });
 });
 
-test('a study whose voxels do not fill its grid is refused', () => {
+test('a study whose voxels do not fill its grid is refused', async () => {
   for (const run of [studyTiles, nativeCrop] as const)
     try {
-      (run as (...a: unknown[]) => unknown)({ dims: [2, 2, 2], image: new Float32Array(7) }, [2, 2, 2], 1, stream(0));
+      await (run as (...a: unknown[]) => unknown)(
+        { dims: [2, 2, 2], image: new Float32Array(7) },
+        [2, 2, 2],
+        1,
+        stream(0),
+      );
       assert.unreachable();
     } catch (e) {
       assert.ok(isDataError(e, 'volume-shape'), String(e));
