@@ -2,7 +2,7 @@
 // (compiler/tuning.ts), and what the runtime compares with the keys that an artifact's variants name.
 
 /** Features that some kernel uses. */
-const FEATURES = ['chromium-experimental-subgroup-matrix', 'shader-f16', 'subgroups'] as const;
+export const FEATURES = ['chromium-experimental-subgroup-matrix', 'shader-f16', 'subgroups'] as const;
 
 /** An adapter, or a device: what is asked for less is another adapter. */
 export interface AdapterLike {

@@ -20,6 +20,7 @@ export { readSafetensors, toFloat32, writeSafetensors } from './safetensors.ts';
 export { Session } from './session.ts';
 export type { ArtifactSource } from './source.ts';
 export type { Batches, TrainOptions, TrainStep } from './train.ts';
+export { deviceDescriptor } from './webgpu-adapter.ts';
 export type { Windows } from './windows.ts';
 
 export interface OpenOptions {

@@ -1,5 +1,5 @@
 // Finding a GPU and asking it for all that it has: limits as the adapter reports them, features that some kernel can use.
-import { adapterKey } from './adapter-key.ts';
+import { adapterKey, FEATURES } from './adapter-key.ts';
 import { isNode } from './environment.ts';
 import { bytes, messageOf, T3dcError } from './errors.ts';
 import type { Arena, Manifest } from './manifest.ts';
@@ -38,7 +38,8 @@ export async function acquire(
   manifest: Manifest,
   options: { readonly dawnFlags: readonly string[]; readonly onNotice: (message: string) => void },
 ): Promise<Acquired> {
-  if (typeof choice === 'object')
+  if (typeof choice === 'object') {
+    if (isSoftware(choice.adapterInfo)) options.onNotice(slow(choice.adapterInfo));
     return {
       device: choice,
       info: choice.adapterInfo ?? null,
@@ -47,7 +48,43 @@ export async function acquire(
       owned: false,
       instance: null,
     };
-  const gpu = await findGpu(options.dawnFlags);
+  }
+  const features = manifest.kernels.flatMap((k) => k.variants.flatMap((v) => v.features));
+  const { adapter, gpu, software } = await findAdapter(choice, options.dawnFlags);
+  if (software) options.onNotice(slow(adapter.info));
+  const device = await deviceOf(adapter, features);
+  return { device, info: adapter.info, key: adapterKey(adapter.info, adapter), software, owned: true, instance: gpu };
+}
+
+/** What to ask an adapter for, so that models run on the device at their best: `adapter.requestDevice(deviceDescriptor(adapter))`.
+ *  Limits as the adapter reports them; of features those that kernels use and the adapter has. */
+export function deviceDescriptor(
+  adapter: GPUAdapter,
+  features: Iterable<string> = FEATURES,
+): { label: string; requiredFeatures: GPUFeatureName[]; requiredLimits: Record<string, number> } {
+  const wanted = new Set(['timestamp-query', ...features]);
+  return {
+    label: 't3dc',
+    requiredFeatures: [...wanted].filter((f) => adapter.features.has(f)) as GPUFeatureName[],
+    requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
+  };
+}
+
+/** A device for several models. Throws T3dcError 'no-device'. */
+export async function requestDevice(choice: 'hardware' | 'any'): Promise<GPUDevice> {
+  return deviceOf((await findAdapter(choice, [])).adapter, FEATURES);
+}
+
+async function deviceOf(adapter: GPUAdapter, features: Iterable<string>): Promise<GPUDevice> {
+  try {
+    return await adapter.requestDevice(deviceDescriptor(adapter, features));
+  } catch (e) {
+    throw new T3dcError('no-device', `${describe(adapter.info)} gave no device: ${messageOf(e)}`, { cause: e });
+  }
+}
+
+async function findAdapter(choice: 'hardware' | 'any', dawnFlags: readonly string[]) {
+  const gpu = await findGpu(dawnFlags);
   // Browsers and Dawn prefer hardware by themselves; the fallback is asked for only where that gives nothing.
   let adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter && choice === 'any') adapter = await gpu.requestAdapter({ forceFallbackAdapter: true });
@@ -60,22 +97,11 @@ export async function acquire(
         hint: "Check the GPU's driver (Vulkan, Metal or Direct3D 12), or open with { device: 'wasm' }.",
       },
     );
-  if (software) options.onNotice(`${describe(adapter.info)} is a software adapter: { device: 'wasm' } is faster`);
-  const wanted = new Set([
-    'timestamp-query',
-    ...manifest.kernels.flatMap((k) => k.variants.flatMap((v) => v.features)),
-  ]);
-  const requiredFeatures = [...wanted].filter((f) => adapter.features.has(f)) as GPUFeatureName[];
-  const requiredLimits: Record<string, number> = {};
-  for (const limit of LIMITS) requiredLimits[limit] = adapter.limits[limit];
-  const info = adapter.info;
-  try {
-    const device = await adapter.requestDevice({ requiredFeatures, requiredLimits, label: 't3dc' });
-    return { device, info, key: adapterKey(info, adapter), software, owned: true, instance: gpu };
-  } catch (e) {
-    throw new T3dcError('no-device', `${describe(info)} gave no device: ${messageOf(e)}`, { cause: e });
-  }
+  return { adapter, gpu, software };
 }
+
+const slow = (info: GPUAdapterInfo | null | undefined): string =>
+  `${describe(info)} is a software adapter: { device: 'wasm' } is faster`;
 
 export function describe(info: GPUAdapterInfo | null | undefined): string {
   const text = [info?.vendor, info?.architecture, info?.device, info?.description].filter((s) => s).join(' ');

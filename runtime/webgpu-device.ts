@@ -16,8 +16,8 @@ import { alignUp, importedPages, instantiate, MODES, SessionBlock, WASM_PAGE } f
 import { meter, type Progress } from './progress.ts';
 import * as L from './scheduler/layout.ts';
 import { type Acquired, acquire, type Choice, checkLimits, describe } from './webgpu-adapter.ts';
-import { Kernels } from './webgpu-kernels.ts';
-import { Pacing } from './webgpu-pacing.ts';
+import { checkKernels, Kernels } from './webgpu-kernels.ts';
+import { Pacing, Slices } from './webgpu-pacing.ts';
 import { timeDispatches, timeSubmits } from './webgpu-profile.ts';
 import { Readback } from './webgpu-readback.ts';
 import type { WindowAxis } from './windows.ts';
@@ -37,6 +37,8 @@ const SUBMIT_MS = 400;
 /** Work of the first submits, when nothing is known: half a second on a device of 100 GFLOP/s. */
 const FIRST_FLOPS = 5e10;
 const MOST_FLOPS = 4e12;
+/** Operations in the time of moving a byte, about, on GPUs: in slices of a few milliseconds, what only moves counts too. */
+const FLOPS_PER_BYTE = 16;
 
 /** Throws T3dcError 'no-device', 'limits', 'out-of-memory', 'bad-artifact'. */
 export async function openWebGpu(artifact: Artifact, choice: Choice, options: WebGpuOptions): Promise<Device> {
@@ -45,6 +47,7 @@ export async function openWebGpu(artifact: Artifact, choice: Choice, options: We
   try {
     const forward = manifest.arenas.filter((a) => a.target !== 'wasm' && a.sections.includes('forward'));
     checkLimits(acquired.device, manifest, forward);
+    if (!acquired.owned) checkKernels(manifest, acquired.device, acquired, options.onNotice);
     const block = await scheduler(artifact);
     return new WebGpuDevice(artifact, acquired, block, options);
   } catch (e) {
@@ -90,6 +93,8 @@ class WebGpuDevice implements Device {
   #closed = false;
   /** Work of each dispatch: a kernel's, or its share where it is cut into slabs. */
   readonly #flops: Float64Array;
+  /** Slices of the frame budget; null: as much at once as suits the device. */
+  readonly #slices: Slices | null;
   readonly #onError = (event: GPUUncapturedErrorEvent): void => this.#fail(gpuError(event.error));
 
   constructor(artifact: Artifact, acquired: Acquired, block: SessionBlock, options: WebGpuOptions) {
@@ -102,10 +107,13 @@ class WebGpuDevice implements Device {
     this.#arenas = new Array(artifact.manifest.arenas.length);
     this.#step = this.#device.createBuffer({ label: 'step block', size: L.STEP_BLOCK_BYTES, usage: 0x80 | 0x8 }); // STORAGE | COPY_DST
     this.#kernels = new Kernels(artifact, this.#device, acquired, this.#step, options.onNotice);
-    this.#flops = workOf(artifact.manifest);
+    const sliced = options.frameBudgetMs < SUBMIT_MS;
+    this.#flops = workOf(artifact.manifest, sliced ? FLOPS_PER_BYTE : 0);
+    this.#slices = sliced ? new Slices(this.#device.queue, options.frameBudgetMs) : null;
     this.#readback = new Readback(this.#device);
     this.#pacing = new Pacing(this.#device.queue);
-    this.#device.addEventListener('uncapturederror', this.#onError);
+    // On a device of the caller's, others' errors are none of ours: our own are caught as we submit.
+    if (acquired.owned) this.#device.addEventListener('uncapturederror', this.#onError);
     void this.#device.lost.then((lost) => {
       if (this.#closed) return;
       this.#fail(
@@ -247,24 +255,28 @@ class WebGpuDevice implements Device {
     const words = program.stream(s, this.#manifest.entries[entry]!.index, MODES[mode], microstep);
     const stream = this.#block.stream(words).slice();
     // The plan's bindings are the same each time, so that one validated run vouches for the next.
-    const validate = !this.#validated.has(key);
+    const validate = this.#acquired.owned && !this.#validated.has(key);
     if (validate) this.#device.pushErrorScope('validation');
+    const errors: Promise<GPUError | null>[] = [];
     let encoder: GPUCommandEncoder | null = null;
     let pass: GPUComputePassEncoder | null = null;
     let count = 0;
     let flops = 0;
+    const slices = this.#slices;
     const rate = this.#pacing.rate;
     const most = rate === null ? FIRST_FLOPS : Math.min(MOST_FLOPS, Math.max(FIRST_FLOPS / 10, SUBMIT_MS * rate));
     const submit = (): void => {
       if (!encoder || !pass) return;
       pass.end();
-      queue.submit([encoder.finish()]);
+      if (!this.#acquired.owned) this.#scoped(() => queue.submit([encoder!.finish()]), errors);
+      else queue.submit([encoder.finish()]);
       this.#pacing.submitted(key, flops);
       encoder = null;
       pass = null;
       count = 0;
       flops = 0;
     };
+    slices?.begin();
     for (let at = 0; at < stream.length; ) {
       if (stream[at] === L.CMD_STEP) {
         // A write to a buffer comes before everything that is submitted after it.
@@ -277,25 +289,39 @@ class WebGpuDevice implements Device {
       const end = first + stream[at + 2]!;
       at += 3;
       for (let i = first; i < end; i++) {
+        // Before the dispatch that would be too much, not after it.
+        if (slices?.full(flops, this.#flops[i]!)) {
+          const work = flops;
+          submit();
+          await this.#guard(slices.pause(work));
+        }
         encoder ??= this.#device.createCommandEncoder({ label: key });
         pass ??= (encoder as GPUCommandEncoder).beginComputePass();
         this.#kernels.encode(pass as GPUComputePassEncoder, i);
         count++;
         flops += this.#flops[i]!;
-        if (count >= SUBMIT_DISPATCHES || flops >= most) {
+        if (!slices && (count >= SUBMIT_DISPATCHES || flops >= most)) {
           submit();
           await this.#guard(this.#pacing.room());
         }
       }
     }
+    const work = flops;
     submit();
-    if (validate) {
-      const error = await this.#guard(this.#device.popErrorScope());
-      if (error) this.#fail(gpuError(error));
-      this.#check();
-      this.#validated.add(key);
-    }
+    if (slices) await this.#guard(slices.pause(work));
+    if (validate) errors.push(this.#device.popErrorScope());
+    for (const error of await this.#guard(Promise.all(errors))) if (error) this.#fail(gpuError(error));
+    this.#check();
+    this.#validated.add(key);
     await this.#guard(this.#pacing.room());
+  }
+
+  /** Catches the errors of what is done at once, and nobody else's. */
+  #scoped(work: () => void, errors: Promise<GPUError | null>[]): void {
+    this.#device.pushErrorScope('out-of-memory');
+    this.#device.pushErrorScope('validation');
+    work();
+    errors.push(this.#device.popErrorScope(), this.#device.popErrorScope());
   }
 
   async profile(entry: string, mode: RunMode): Promise<OpTime[]> {
@@ -398,12 +424,15 @@ class WebGpuDevice implements Device {
 }
 
 /** Operations of each dispatch, which may be a part of its kernel: parameter word 0 is the first outermost index, word 1 their
- *  number. */
-function workOf({ dispatches, kernels }: Manifest): Float64Array {
+ *  number. `perByte`: what a byte that is read or written counts beside them. */
+function workOf({ dispatches, kernels }: Manifest, perByte: number): Float64Array {
   const outermost = new Float64Array(kernels.length);
   const end = (d: Manifest['dispatches'][number]): number => d.params[0]! + d.params[1]!;
   for (const d of dispatches) outermost[d.kernel] = Math.max(1, outermost[d.kernel]!, end(d));
-  return Float64Array.from(dispatches, (d) => (kernels[d.kernel]!.flops * d.params[1]!) / outermost[d.kernel]!);
+  return Float64Array.from(dispatches, (d) => {
+    const { flops, bytes: moved } = kernels[d.kernel]!;
+    return ((flops + perByte * moved) * d.params[1]!) / outermost[d.kernel]!;
+  });
 }
 
 function gpuError(error: GPUError): T3dcError {

@@ -88,3 +88,41 @@ export class Pacing {
     );
   }
 }
+
+/** Work per millisecond before anything was measured: 100 GFLOP/s. */
+const FIRST_WORK = 1e8;
+
+/** Work in slices of a few milliseconds with a pause after each, so that the page's own frames, and others' work on the same
+ *  device, come in between. One slice is in flight at a time. */
+export class Slices {
+  readonly #queue: GPUQueue;
+  readonly #budget: number;
+  #perMs = FIRST_WORK;
+  #since = 0;
+
+  constructor(queue: GPUQueue, budgetMs: number) {
+    this.#queue = queue;
+    this.#budget = budgetMs;
+  }
+
+  /** A run begins. */
+  begin(): void {
+    this.#since = performance.now();
+  }
+
+  /** Whether the slice has no room for a dispatch of this work; or has taken half of the budget to be encoded alone. */
+  full(work: number, more: number): boolean {
+    if (work === 0) return false;
+    return work + more > this.#budget * this.#perMs || performance.now() - this.#since > this.#budget / 2;
+  }
+
+  /** Waits for the slice that was submitted, and learns how fast it was. */
+  async pause(work: number): Promise<void> {
+    const submitted = performance.now();
+    await this.#queue.onSubmittedWorkDone();
+    const ms = performance.now() - submitted;
+    // Waiting takes time of its own, so that fast devices look slower: growth is bounded by doubling, a fall is not.
+    if (work > 0) this.#perMs = Math.min(2 * this.#perMs, Math.max(FIRST_WORK / 1000, work / Math.max(ms, 0.1)));
+    this.#since = performance.now();
+  }
+}

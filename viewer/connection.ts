@@ -3,7 +3,14 @@
 import { T3dcError } from '../runtime/errors.ts';
 import type { Progress } from '../runtime/index.ts';
 import { hand } from './arrays.ts';
-import type { CallbackName, FromWorker, Method, SessionState, ToWorker } from './messages.ts';
+import {
+  CALLBACKS,
+  type CallbackName,
+  type FromWorker,
+  type Method,
+  type SessionState,
+  type ToWorker,
+} from './messages.ts';
 import { received, sendable } from './sent-errors.ts';
 
 /** What is needed of a Worker. */
@@ -76,7 +83,7 @@ export class Connection {
           this.#waiting.delete(call);
           w.reject(closed);
         }
-      await this.call(session, 'close', []);
+      await this.call(session, 'close', []).catch(() => {}); // it may never have been opened
     }
     this.#states.delete(session);
   }
@@ -97,7 +104,7 @@ export class Connection {
     const abort = () => this.#post({ type: 'abort', call: id });
     this.#generators.set(id, options);
     signal?.addEventListener('abort', abort);
-    const started = this.#start(id, session, method, args, {});
+    const started = this.#start(id, session, method, args, { on: options.on });
     started.catch(() => {}); // the first `next` tells
     return {
       next: async () => {
@@ -146,8 +153,10 @@ export class Connection {
       const send = async (): Promise<void> => {
         const wanted = () => this.#waiting.has(id);
         const handed = await hand(args, o.transfer ?? false, (m, transfer) => this.#post(m, transfer), wanted);
-        if (handed && wanted())
-          this.#post({ type: 'call', call: id, session, method, args: handed.value as unknown[] }, handed.transfer);
+        if (!handed || !wanted()) return;
+        const listens = CALLBACKS.filter((name) => o.on?.[name]);
+        const sent = handed.value as unknown[];
+        this.#post({ type: 'call', call: id, session, method, args: sent, listens }, handed.transfer);
       };
       this.#sending = this.#sending.then(send).catch((e) => {
         const waiting = this.#waiting.get(id);

@@ -5,6 +5,7 @@ export type { Affine, Dims, Volume, VolumeHeader, VoxelArray } from '../data/ind
 export {
   type ArtifactSource,
   type DeviceInfo,
+  deviceDescriptor,
   type ErrorCode,
   type Inputs,
   type Manifest,

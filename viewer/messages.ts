@@ -43,6 +43,8 @@ export type ToWorker =
       readonly session: number;
       readonly method: Method;
       readonly args: readonly unknown[];
+      /** Callbacks that the page has given. */
+      readonly listens: readonly CallbackName[];
     }
   | { readonly type: 'abort'; readonly call: number }
   /** The answer to a pull. */
