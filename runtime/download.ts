@@ -65,23 +65,20 @@ async function get(
   let data = new Uint8Array(length);
   let done = 0;
   onBytes?.(0, length);
-  if (!response.body) data = new Uint8Array(await response.arrayBuffer());
-  else
-    for (let reader = response.body.getReader(); ; ) {
-      const part = await reader.read();
-      if (part.done) break;
-      if (done + part.value.length > data.length) {
-        const larger = new Uint8Array(Math.max(2 * data.length, done + part.value.length));
-        larger.set(data.subarray(0, done));
-        data = larger;
-      }
-      data.set(part.value, done);
-      done += part.value.length;
-      onBytes?.(done, length);
+  for (const reader = response.body!.getReader(); ; ) {
+    const part = await reader.read();
+    if (part.done) break;
+    const end = done + part.value.length;
+    if (end > data.length) {
+      const larger = new Uint8Array(Math.max(2 * data.length, end));
+      larger.set(data.subarray(0, done));
+      data = larger;
     }
-  if (response.body && done !== data.length) data = data.slice(0, done);
-  onBytes?.(data.length, data.length);
-  return { data, response };
+    data.set(part.value, done);
+    onBytes?.((done = end), length);
+  }
+  if (done !== length) onBytes?.(done, done);
+  return { data: done === data.length ? data : data.slice(0, done), response };
 }
 
 /** Whether a kept file is still what lies at its URL. Offline it is taken as it is. */
@@ -92,7 +89,7 @@ async function isCurrent(kept: Response, url: string, o: FileOptions): Promise<b
     head = await fetch(url, { method: 'HEAD', cache: 'no-store', signal: o.signal });
   } catch (e) {
     if (o.signal?.aborted) throw e;
-    o.onNotice(`${url} cannot be reached (${messageOf(e)}): the kept copy is used`);
+    o.onNotice(`the kept copy of ${url} is used: ${messageOf(e)}`);
     return true;
   }
   const told = VALIDATORS.filter((name) => head.headers.has(name) && kept.headers.has(name));

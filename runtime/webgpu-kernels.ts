@@ -52,44 +52,28 @@ export function fits(
   return matrix === undefined || [...(info?.subgroupMatrixConfigs ?? [])].some((c) => sameMatrix(c, matrix));
 }
 
-/**
- * Checks a caller's device against every kernel before anything is compiled, and tells what it would be better with.
- * Throws T3dcError 'limits', with the features and limits that are missing.
- */
+/** Checks a caller's device against every kernel before anything is compiled, and tells what it would be better with. Throws
+ *  T3dcError 'limits'. */
 export function checkKernels(
   { kernels }: Manifest,
   device: GPUDevice,
   { info, key }: Pick<Acquired, 'info' | 'key'>,
   onNotice: (message: string) => void,
 ): void {
-  const lacks = (v: KernelInfo['variants'][number]): string[] => v.features.filter((f) => !device.features.has(f));
-  const faults = kernels
-    .filter((k) => !k.variants.some((v) => fits(v, device, info, key)))
-    .map((k) => `kernel ${k.name}: ${k.variants.map((v) => `${v.id} ${needs(v, lacks(v))}`).join(', or ')}`);
-  if (faults.length > 0)
-    throw new T3dcError(
-      'limits',
-      `the device that was given cannot run ${faults.length} of ${kernels.length} kernels`,
-      {
-        found: faults.slice(0, 3).join('; '),
-        hint: "Make it by adapter.requestDevice(deviceDescriptor(adapter)), or open with { device: 'wasm' }.",
-      },
-    );
-  const better = kernels.filter((k) => k.variants.length > 1 && lacks(k.variants[0]!).length > 0);
-  const missing = [...new Set(better.flatMap((k) => lacks(k.variants[0]!)))].filter((f) => !f.startsWith('chromium-'));
-  if (missing.length > 0)
-    onNotice(
-      `the device that was given lacks ${missing.join(', ')}: ${better.length} of ${kernels.length} kernels may run slower. Where the adapter has them, make it by adapter.requestDevice(deviceDescriptor(adapter))`,
-    );
+  const hint = 'Make it by adapter.requestDevice(deviceDescriptor(adapter)).';
+  const bad = kernels.filter((k) => !k.variants.some((v) => fits(v, device, info, key)));
+  if (bad.length > 0)
+    throw new T3dcError('limits', `the device cannot run ${bad.length} of ${kernels.length} kernels`, {
+      found: [...device.features].join(', ') || 'no features',
+      expected: bad.slice(0, 3).map((k) => `${k.name}: ${JSON.stringify(k.variants.at(-1))}`),
+      hint,
+    });
+  const lacks = kernels.map((k) =>
+    k.variants[0]!.features.filter((f) => !device.features.has(f) && !f.startsWith('chromium-')),
+  );
+  const missing = [...new Set(lacks.flat())].join(', ');
+  if (missing) onNotice(`the device lacks ${missing}: ${lacks.filter((l) => l[0]).length} kernels may be slower. ${hint}`);
 }
-
-const needs = (v: KernelInfo['variants'][number], features: readonly string[]): string =>
-  `needs ${[
-    ...features,
-    ...(v.workgroupStorage === undefined ? [] : [`maxComputeWorkgroupStorageSize ${v.workgroupStorage}`]),
-    ...(v.invocations === undefined ? [] : [`maxComputeInvocationsPerWorkgroup ${v.invocations}`]),
-    ...(v.subgroupSize === undefined ? [] : [`subgroups of ${v.subgroupSize}`]),
-  ].join(', ')}`;
 
 export class Kernels {
   readonly #artifact: Artifact;
