@@ -137,14 +137,15 @@ export async function readTable(path: string, needed: readonly string[]) {
 export const infoOf = (name: string, table: ReadonlyMap<string, CaseInfo> | null): CaseInfo =>
   table?.get(name) ?? { patient: name, columns: {} };
 
-/** Columns to split by: `--strata`, else `site` where the table has it. */
+/** Columns to split by: `--strata`, else those of `usual` that the table has. */
 export function strataOf(
   strata: string | undefined,
   path: string | undefined,
   table: ReadonlyMap<string, CaseInfo> | null,
+  usual: readonly string[] = ['site'],
 ): string[] {
   const known = table ? Object.keys([...table.values()][0]?.columns ?? {}) : [];
-  if (strata === undefined) return known.filter((c) => c === 'site');
+  if (strata === undefined) return known.filter((c) => usual.includes(c));
   const wanted = strata.split(',').map((s) => s.trim());
   const lacking = wanted.filter((c) => !known.includes(c));
   if (lacking.length > 0)

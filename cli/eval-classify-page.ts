@@ -74,11 +74,13 @@ function strataBody({ strata }: ClassifyResult): string {
     [...groups].map(([stratum, s], i) => [
       i === 0 ? `<b>${xml(what)}</b>` : '',
       xml(stratum),
-      String(s.cases),
+      `${s.cases} of ${s.patients}`,
       withInterval(s.macroAuroc),
+      ...(s.calibration ? [withInterval(s.calibration.ece), withInterval(s.calibration.brier)] : ['–', '–']),
     ]),
   );
-  return table(['by', 'stratum', 'cases', 'macro AUROC'], rows, [2, 3]);
+  const head = ['by', 'stratum', 'cases of patients', 'macro AUROC', 'mean ECE', 'mean Brier'];
+  return `<p>ECE grows as cases get fewer, whatever the model: compare it with that of strata of a like size. Classes one by one are in metrics.json.</p>\n${table(head, rows, [2, 3, 4, 5])}`;
 }
 
 function curves(test: ScoredSet, result: ClassifyResult, name: string, c: number): string {

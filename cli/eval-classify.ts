@@ -21,6 +21,7 @@ import { badOption, readCases, some, strataOf } from './eval-cases.ts';
 import { classifyPage } from './eval-classify-page.ts';
 import { textInterval } from './eval-page.ts';
 import { checkValidation, columnOf, type ScoredCase, type ScoredSet, scoredSet } from './eval-scores.ts';
+import { sizeEdges, stratification } from './eval-strata.ts';
 import { columns } from './units.ts';
 
 export interface ClassifyValues {
@@ -29,6 +30,8 @@ export interface ClassifyValues {
   readonly out: string;
   readonly cases?: string;
   readonly strata?: string;
+  /** Edges in mm, with commas. */
+  readonly bins: string;
   readonly 'val-pred'?: string;
   readonly 'val-truth'?: string;
   readonly sensitivity?: number;
@@ -54,15 +57,35 @@ export interface ClassifyResult {
   readonly macroAveragePrecision: Interval;
   /** Classes without a positive or a negative: in no mean. */
   readonly undefinedClasses: readonly string[];
-  readonly strata: ReadonlyMap<string, ReadonlyMap<string, { readonly cases: number; readonly macroAuroc: Interval }>>;
+  /** By column, then by stratum. */
+  readonly strata: ReadonlyMap<string, ReadonlyMap<string, StratumResult>>;
 }
+
+/** How well the scores rank and how well they are calibrated on some of the cases. */
+export interface StratumResult {
+  readonly cases: number;
+  readonly patients: number;
+  readonly macroAuroc: Interval;
+  /** Means over the classes; null where a score is no probability. */
+  readonly calibration: { readonly ece: Interval; readonly brier: Interval } | null;
+  readonly classes: Readonly<
+    Record<
+      string,
+      { readonly positives: number; readonly negatives: number; readonly ece?: number; readonly brier?: number }
+    >
+  >;
+}
+
+/** Columns that part the cases unasked. */
+const USUAL = ['spacing', 'size', 'site'];
 
 export const RATES = ['sensitivity', 'specificity', 'ppv', 'npv'] as const;
 export type Rate = (typeof RATES)[number];
 
 export async function evalClassify(values: ClassifyValues, { out }: Context): Promise<void> {
   const table = values.cases === undefined ? null : await readCases(values.cases);
-  const strata = strataOf(values.strata, values.cases, table);
+  const strata = strataOf(values.strata, values.cases, table, USUAL);
+  const bins = sizeEdges(values.bins);
   const test = await scoredSet(values.pred, values.truth, table);
   const { 'val-pred': valPred, 'val-truth': valTruth, sensitivity } = values;
   if ((valPred === undefined) !== (valTruth === undefined))
@@ -72,7 +95,7 @@ export async function evalClassify(values: ClassifyValues, { out }: Context): Pr
   const validation = valPred === undefined ? null : await scoredSet(valPred, valTruth!, table);
   if (validation) checkValidation(test, validation, valPred!);
   const thresholds = validation && thresholdsOf(validation, sensitivity);
-  const result = classify(test, thresholds, strata, values);
+  const result = classify(test, thresholds, strata, { ...values, bins });
 
   const warnings = [
     ...(test.withoutScores.length > 0
@@ -128,13 +151,13 @@ export function classify(
   set: ScoredSet,
   thresholds: readonly number[] | null,
   strata: readonly string[],
-  options: BootstrapOptions,
+  options: BootstrapOptions & { readonly bins: readonly number[] },
 ): ClassifyResult {
   const { classes, cases } = set;
   const results = new Map(classes.map((name, c) => [name, classResult(cases, c, thresholds?.[c] ?? null, options)]));
   const undefinedClasses = classes.filter((name) => Number.isNaN(results.get(name)!.auroc.estimate));
   const kept = classes.flatMap((name, c) => (undefinedClasses.includes(name) ? [] : [c]));
-  const macro = (some: readonly ScoredCase[], metric: typeof auroc): Interval =>
+  const macro = (some: readonly ScoredCase[], metric: Metric): Interval =>
     bootstrapByPatient(
       some.map((c) => c.patient),
       (rows) => {
@@ -144,15 +167,22 @@ export function classify(
       },
       options,
     );
+  const stratum = (some: readonly ScoredCase[]): StratumResult => ({
+    cases: some.length,
+    patients: new Set(some.map((c) => c.patient)).size,
+    macroAuroc: macro(some, auroc),
+    calibration: probabilities(cases) ? { ece: macro(some, ece), brier: macro(some, brier) } : null,
+    classes: Object.fromEntries(classes.map((name, c) => [name, ofClass(some, c)])),
+  });
   const split = new Map(
     strata.map((column) => {
-      const of = (c: ScoredCase) => c.columns[column] || '(not given)';
-      const groups = [...new Set(cases.map(of))].sort();
-      const within = (g: string) => cases.filter((c) => of(c) === g);
-      return [
+      const { strata: groups, stratumOf } = stratification(
         column,
-        new Map(groups.map((g) => [g, { cases: within(g).length, macroAuroc: macro(within(g), auroc) }])),
-      ] as const;
+        cases.map((c) => c.columns[column]),
+        options.bins,
+      );
+      const within = (g: string) => cases.filter((c) => stratumOf(c.columns[column]) === g);
+      return [column, new Map(groups.map((g) => [g, stratum(within(g))]))] as const;
     }),
   );
   return {
@@ -162,6 +192,21 @@ export function classify(
     undefinedClasses,
     strata: split,
   };
+}
+
+type Metric = (scores: ArrayLike<number>, positive: ArrayLike<number>) => number;
+
+/** NaN of none. */
+const ece: Metric = (scores, positive) => calibration(scores, positive).ece;
+
+const probabilities = (cases: readonly ScoredCase[]): boolean =>
+  cases.every((c) => c.scores.every((s) => s >= 0 && s <= 1));
+
+function ofClass(cases: readonly ScoredCase[], c: number): StratumResult['classes'][string] {
+  const [scores, positive] = columnOf(cases, c);
+  const positives = positive.reduce((a, b) => a + b, 0);
+  const counts = { positives, negatives: positive.length - positives };
+  return probabilities(cases) ? { ...counts, ece: ece(scores, positive), brier: brier(scores, positive) } : counts;
 }
 
 function classResult(
@@ -175,15 +220,15 @@ function classResult(
     bootstrapByPatient(patients, (rows) => statistic(...columnOf(cases, c, rows)), options);
   const [scores, positive] = columnOf(cases, c);
   const positives = positive.reduce((a, b) => a + b, 0);
-  const probabilities = scores.every((s) => s >= 0 && s <= 1);
+  const calibrated = scores.every((s) => s >= 0 && s <= 1);
   return {
     positives,
     negatives: positive.length - positives,
     unknown: cases.length - positive.length,
     auroc: of(auroc),
     averagePrecision: of(averagePrecision),
-    brier: probabilities ? brier(scores, positive) : null,
-    calibration: probabilities ? calibration(scores, positive) : null,
+    brier: calibrated ? brier(scores, positive) : null,
+    calibration: calibrated ? calibration(scores, positive) : null,
     operating:
       threshold === null
         ? null

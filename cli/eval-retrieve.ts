@@ -12,7 +12,7 @@ import {
 import { readBytes, writeFileAtomic } from '../data/node.ts';
 import type { Context } from './command.ts';
 import { CliError } from './errors.ts';
-import { badTable, readTable, some } from './eval-cases.ts';
+import { badTable, infoOf, readCases, readTable, some } from './eval-cases.ts';
 import { chart, evalPage, figure, textInterval, withInterval } from './eval-page.ts';
 import { table, xml } from './page.ts';
 import { columns } from './units.ts';
@@ -21,6 +21,7 @@ export interface RetrieveValues {
   readonly scores: string;
   readonly out: string;
   readonly groups?: string;
+  readonly cases?: string;
   readonly resamples: number;
   readonly seed: number;
 }
@@ -36,6 +37,8 @@ interface Direction {
   readonly key: string;
   readonly name: string;
   readonly score: RetrievalScore;
+  /** Whose queries they are: those are drawn together. */
+  readonly patients: number;
   readonly recall: readonly Interval[];
   readonly medianRank: Interval;
 }
@@ -46,6 +49,8 @@ export async function evalRetrieve(values: RetrieveValues, { out }: Context): Pr
   const matrix = await readMatrix(values.scores);
   const groups = values.groups === undefined ? null : await readGroups(values.groups, matrix);
   const groupsOf = (names: readonly string[]) => names.map((n) => groups?.get(n) ?? n);
+  const table = values.cases === undefined ? null : await readCases(values.cases);
+  const patientsOf = (names: readonly string[]) => names.map((n) => infoOf(n, table).patient);
   const found = retrieval(matrix.similarity, {
     rowGroups: groupsOf(matrix.rows),
     columnGroups: groupsOf(matrix.columns),
@@ -58,12 +63,18 @@ export async function evalRetrieve(values: RetrieveValues, { out }: Context): Pr
       hint: 'Name rows and columns by their case.',
     });
   const directions = [
-    direction('rowsToColumns', 'rows → columns', found.rows, values),
-    direction('columnsToRows', 'columns → rows', found.columns, values),
+    direction('rowsToColumns', 'rows → columns', found.rows, patientsOf(matrix.rows), values),
+    direction('columnsToRows', 'columns → rows', found.columns, patientsOf(matrix.columns), values),
   ];
-  const warnings = directions.flatMap(({ name, score }) =>
-    score.withoutAnswer > 0 ? [`${name}: ${score.withoutAnswer} queries have no right candidate and are left out`] : [],
-  );
+  const unlisted = table ? [...new Set([...matrix.rows, ...matrix.columns])].filter((n) => !table.has(n)) : [];
+  const warnings = [
+    ...directions.flatMap(({ name, score }) =>
+      score.withoutAnswer > 0
+        ? [`${name}: ${score.withoutAnswer} queries have no right candidate and are left out`]
+        : [],
+    ),
+    ...(unlisted.length > 0 ? [`not in ${values.cases}, and patients of their own: ${some(unlisted)}`] : []),
+  ];
   for (const w of warnings) out.note(w);
   const json = {
     task: 'retrieve',
@@ -75,6 +86,7 @@ export async function evalRetrieve(values: RetrieveValues, { out }: Context): Pr
         d.key,
         {
           queries: d.score.queries,
+          patients: d.patients,
           withoutAnswer: d.score.withoutAnswer,
           candidates: d.score.candidates,
           ...Object.fromEntries(KS.map((k, i) => [`R@${k}`, d.recall[i]])),
@@ -104,21 +116,26 @@ export async function evalRetrieve(values: RetrieveValues, { out }: Context): Pr
   out.json({ out: values.out, ...json });
 }
 
-/** Queries are drawn; the candidates stay as they are. */
+/** Patients are drawn with all their queries; the candidates stay as they are. */
 function direction(
   key: string,
   name: string,
   score: RetrievalScore,
+  patients: readonly string[],
   options: { resamples: number; seed: number },
 ): Direction {
-  const ranks = score.ranks.filter((r) => !Number.isNaN(r));
-  const queries = Array.from(ranks, (_, i) => i);
+  const answered = patients.flatMap((patient, i) => {
+    const rank = score.ranks[i]!;
+    return Number.isNaN(rank) ? [] : [{ patient, rank }];
+  });
+  const owners = answered.map((q) => q.patient);
   const of = (statistic: (ranks: number[]) => number): Interval =>
-    bootstrapByPatient(queries, (rows) => statistic(Array.from(rows, (r) => ranks[r]!)), options);
+    bootstrapByPatient(owners, (rows) => statistic(Array.from(rows, (r) => answered[r]!.rank)), options);
   return {
     key,
     name,
     score,
+    patients: new Set(owners).size,
     recall: KS.map((k) => of((r) => rankScores(r, [k]).recall[0]!)),
     medianRank: of((r) => quantile(r, 0.5)),
   };
@@ -164,15 +181,21 @@ function retrievePage(
   const lead =
     `${matrix.rows.length} rows against ${matrix.columns.length} columns, ` +
     `${grouped ? 'members of a group being equally right' : 'a row and a column of one name belonging together'}. ` +
-    'In small print: 95 % percentile bootstrap intervals over queries.';
+    'In small print: 95 % percentile bootstrap intervals over patients.';
   const rows = directions.map((d) => [
     `<b>${xml(d.name)}</b>`,
-    String(d.score.queries),
+    `${d.score.queries} of ${d.patients}`,
     ...d.recall.map((r) => withInterval(r)),
     withInterval(d.medianRank, 1),
     d.score.chance.map((c) => figure(c)).join(' · '),
   ]);
-  const head = ['direction', 'queries', ...KS.map((k) => `R@${k}`), 'median rank', 'R@1 · R@5 · R@10 by chance'];
+  const head = [
+    'direction',
+    'queries of patients',
+    ...KS.map((k) => `R@${k}`),
+    'median rank',
+    'R@1 · R@5 · R@10 by chance',
+  ];
   const curves = directions.map((d) => {
     const most = Math.max(16, 2 ** Math.ceil(Math.log2(d.score.candidates)));
     const ks = Array.from({ length: Math.log2(most) + 1 }, (_, i) => 2 ** i);
@@ -196,7 +219,7 @@ function retrievePage(
       body: `<ul>
 <li>R@k: share of queries with a right candidate among the k most similar. Median rank: of the best right candidate, 1 being the first.</li>
 <li>Ranks count wrong candidates alone; a wrong candidate of equal similarity stands before the right one.</li>
-<li>Intervals draw queries with replacement; the candidates stay as they are.</li>
+<li>Intervals draw patients with replacement, all queries of a patient together (--cases says whose each is; without it every query is a patient's own); the candidates stay as they are.</li>
 </ul>`,
     },
   ]);

@@ -7,9 +7,9 @@ import {
   type GroupScore,
   type LesionSummary,
   type SegmentSummary,
-  sizeBin,
   worstFirst,
 } from './eval-segment.ts';
+import { sizeBin } from './eval-strata.ts';
 import { table, xml } from './page.ts';
 
 export interface WorstPicture {

@@ -28,6 +28,7 @@ import {
   worstFirst,
 } from './eval-segment.ts';
 import { segmentPage, type WorstPicture } from './eval-segment-page.ts';
+import { sizeEdges } from './eval-strata.ts';
 import { columns } from './units.ts';
 
 export interface SegmentValues {
@@ -64,9 +65,8 @@ interface Skipped {
 const SKIPPABLE = /^(volume-|nifti-|gzip-|unknown-label$|affine-singular$)/;
 
 export async function evalSegment(values: SegmentValues, { out, signal }: Context): Promise<void> {
-  const bins = numbers('bins', values.bins);
+  const bins = sizeEdges(values.bins);
   const window = numbers('window', values.window);
-  if (bins.some((b, i) => !(b > (bins[i - 1] ?? 0)))) throw bad('bins', values.bins, 'rising diameters in mm: 5,10,20');
   if (window.length !== 2 || !(window[0]! < window[1]!)) throw bad('window', values.window, 'two rising numbers');
   const lesions = values.lesions?.split(',').map((s) => s.trim()) ?? [];
   if (values.probability !== undefined && lesions.length !== 1)

@@ -21,6 +21,7 @@ import {
 import { checkSameGrid } from '../data/volume.ts';
 import { CliError } from './errors.ts';
 import type { CaseInfo, ClassMap } from './eval-cases.ts';
+import { SPACINGS, sizeBin, sizeBins, spacingStratum, stratification } from './eval-strata.ts';
 
 export interface ScoreOptions {
   /** mm, of NSD. */
@@ -183,10 +184,18 @@ export function summarise(
       const d = (c.lesions.get(name)?.truth ?? []).map((l) => l.diameterMm);
       return d.length === 0 ? undefined : sizeBin(Math.max(...d), options.bins);
     };
-    const order = [0, ...options.bins].map((edge) => sizeBin(edge, options.bins));
-    split(`${name} alone, by the largest in a scan`, largestOf, order, (c) => c.classes.get(name) ?? NOTHING);
+    split(
+      `${name} alone, by the largest in a scan`,
+      largestOf,
+      sizeBins(options.bins),
+      (c) => c.classes.get(name) ?? NOTHING,
+    );
   }
-  for (const column of options.strata) split(column, (c) => c.columns[column] || '(not given)');
+  for (const column of options.strata) {
+    const values = cases.map((c) => c.columns[column]);
+    const { strata: order, stratumOf } = stratification(column, values, options.bins);
+    split(column, (c) => stratumOf(c.columns[column]), order);
+  }
   return { classes, all: groupScore(cases, averageOf, options), lesions, strata };
 }
 
@@ -209,17 +218,7 @@ export function averageOf(c: CaseScore): ClassScore {
   };
 }
 
-/** `< 5 mm`, `5–10 mm`, `≥ 10 mm` of a diameter. */
-export function sizeBin(mm: number, edges: readonly number[]): string {
-  const above = edges.findIndex((e) => mm < e);
-  if (edges.length === 0) return 'any size';
-  if (above === 0) return `< ${edges[0]} mm`;
-  return above < 0 ? `≥ ${edges.at(-1)} mm` : `${edges[above - 1]}–${edges[above]} mm`;
-}
-
 const NOTHING: ClassScore = { dice: Number.NaN, nsd: Number.NaN, hd95: Number.NaN, truthMl: 0, predictedMl: 0 };
-const SPACINGS = ['≤ 1.5 mm', '1.5–3 mm', '3–5 mm', '> 5 mm'];
-const spacingStratum = (mm: number): string => SPACINGS[[1.5, 3, 5].filter((e) => mm > e + 1e-6).length]!;
 
 function groupScore(
   cases: readonly CaseScore[],

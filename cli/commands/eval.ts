@@ -19,7 +19,7 @@ const OWN: Readonly<Record<Task, readonly string[]>> = {
     'worst',
     'skip',
   ],
-  classify: ['val-pred', 'val-truth', 'sensitivity', 'strata'],
+  classify: ['val-pred', 'val-truth', 'sensitivity', 'strata', 'bins'],
   retrieve: ['scores', 'groups'],
 };
 const NEEDED: Readonly<Record<Task, readonly string[]>> = {
@@ -47,7 +47,11 @@ export const evaluate = command({
       help: 'segment: folder of label maps, or a dataset; classify: table of labels',
     },
     out: { kind: 'text', short: 'o', value: 'DIR', required: true, help: 'folder for the results' },
-    cases: { kind: 'text', value: 'CSV', help: 'table with columns case, patient, site, …' },
+    cases: {
+      kind: 'text',
+      value: 'CSV',
+      help: 'table with columns case, patient, site, …; retrieve: of rows and columns',
+    },
     resamples: { kind: 'integer', min: 1, default: 2000, value: 'N', help: 'bootstrap resamples' },
     seed: { kind: 'integer', min: 0, default: 0, value: 'N', help: 'of the resamples' },
     labels: {
@@ -62,13 +66,22 @@ export const evaluate = command({
     },
     tolerance: { kind: 'number', min: 0, default: 2, value: 'MM', help: 'segment: of NSD' },
     lesions: { kind: 'text', value: 'NAMES', help: 'segment: classes to judge lesion by lesion too' },
-    bins: { kind: 'text', value: 'MM', default: '5,10,20', help: 'segment: lesion diameters that part the size bins' },
+    bins: {
+      kind: 'text',
+      value: 'MM',
+      default: '5,10,20',
+      help: 'edges of sizes: of lesions (segment), of a column size (classify)',
+    },
     probability: {
       kind: 'text',
       value: 'DIR',
       help: 'segment: probability maps of the lesion class, for FROC (candidates: above 0.1)',
     },
-    strata: { kind: 'text', value: 'NAMES', help: 'columns of --cases to split by (default site)' },
+    strata: {
+      kind: 'text',
+      value: 'NAMES',
+      help: 'columns of --cases to split by (default site; classify: spacing and size in mm too)',
+    },
     images: { kind: 'text', value: 'DIR', help: 'segment: CTs of the same names: draws the worst cases' },
     window: { kind: 'text', value: 'LO,HI', default: '-175,250', help: 'segment: HU drawn black and white' },
     worst: { kind: 'integer', min: 0, default: 6, value: 'N', help: 'segment: cases to draw' },
@@ -128,7 +141,7 @@ function checkOptions(task: Task, values: Readonly<Record<string, unknown>>): vo
   const withDefault = ['tolerance', 'bins', 'window', 'worst'];
   const foreign = TASKS.filter((t) => t !== task)
     .flatMap((t) => OWN[t])
-    .concat(task === 'retrieve' ? ['pred', 'truth', 'cases'] : [])
+    .concat(task === 'retrieve' ? ['pred', 'truth'] : [])
     .filter((name) => !OWN[task].includes(name) && !withDefault.includes(name))
     .filter((name) => values[name] !== undefined && values[name] !== false);
   if (foreign.length > 0)

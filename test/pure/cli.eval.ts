@@ -8,7 +8,16 @@ import * as assert from 'uvu/assert';
 import { main } from '../../cli/main.ts';
 import { Output } from '../../cli/output.ts';
 import { readCsv } from '../../data/csv.ts';
-import { type Affine, type Dims, diagonalAffine, dice, stream, surfaceDistances } from '../../data/index.ts';
+import {
+  type Affine,
+  brier,
+  calibration,
+  type Dims,
+  diagonalAffine,
+  dice,
+  stream,
+  surfaceDistances,
+} from '../../data/index.ts';
 import { writeVolume } from '../../data/node.ts';
 import { balls } from '../metrics.ts';
 
@@ -260,8 +269,8 @@ async function tables(dir: string): Promise<void> {
   );
   await write(
     'people.csv',
-    'case,patient,site',
-    all.map((i) => `c${i},p${i >> 1},${i % 2 ? 'x' : 'y'}`),
+    'case,patient,site,size,spacing',
+    all.map((i) => `c${i},p${i >> 1},${i % 2 ? 'x' : 'y'},${i % 3 ? i % 16 : ''},${i < 20 ? 0.8 : 4}`),
   );
 }
 
@@ -284,13 +293,55 @@ test('classify: AUROC, calibration and an operating point that validation chose'
   // The threshold is one of the validation scores.
   const val = readCsv(await readFile(file('val.csv'), 'utf8')).rows.map((r) => Number(r.values.cyst));
   assert.ok(val.includes(o.threshold));
-  assert.equal(Object.keys(found.json.strata.site), ['x', 'y']);
+  const { strata } = found.json;
+  assert.equal(Object.keys(strata.site), ['x', 'y']);
+  assert.equal(Object.keys(strata.spacing), ['≤ 1.5 mm', '3–5 mm']);
+  assert.equal(Object.keys(strata.size), ['< 5 mm', '5–10 mm', '10–20 mm', '(not given)']);
+  const perCase = readCsv(await readFile(join(dir, 'c', 'per-case.csv'), 'utf8')).rows.map((r) => r.values);
+  const fine = perCase.filter((r) => Number(r.case!.slice(1)) < 20);
+  const of = (f: typeof brier) =>
+    ['nodule', 'cyst', 'scar'].map((c) =>
+      f(
+        fine.map((r) => Number(r[c])),
+        fine.map((r) => Number(r[`${c}_truth`])),
+      ),
+    );
+  const stratum = strata.spacing['≤ 1.5 mm'];
+  assert.equal([stratum.cases, stratum.patients], [20, 10]);
+  for (const [name, figures] of [
+    ['ece', of((p, y) => calibration(p, y).ece)],
+    ['brier', of(brier)],
+  ] as const) {
+    const { estimate, low, high } = stratum.calibration[name];
+    assert.ok(Math.abs(estimate - figures.reduce((a, b) => a + b) / 3) < 1e-6, `${name} ${estimate}: ${figures}`);
+    assert.ok(low < high && high > estimate, `${name} ${low} to ${high}`);
+    assert.ok(Math.abs(stratum.classes.cyst[name] - figures[1]!) < 1e-6);
+  }
   assert.match(found.stderr, /40 cases of .*labels\.csv have no scores/);
   const rows = readCsv(await readFile(join(dir, 'c', 'per-case.csv'), 'utf8'));
   assert.ok(rows.columns.includes('cyst_called') && rows.rows.length === 60);
   const page = await readFile(join(dir, 'c', 'report.html'), 'utf8');
   assert.match(page, /Youden/);
   assert.not.match(page, /https?:|<script/);
+
+  // Cases of one patient are drawn together: alone in its stratum, it leaves nothing to draw.
+  await writeFile(file('one.csv'), `case,patient,site\n${perCase.map((r) => `${r.case},p,x`).join('\n')}\n`);
+  const one = await run(...words, '--cases', file('one.csv'), '--resamples', '20');
+  const { ece } = one.json.strata.site.x.calibration;
+  assert.equal([ece.low, ece.high], [ece.estimate, ece.estimate]);
+  const wide = await run(
+    ...words,
+    '--cases',
+    file('people.csv'),
+    '--bins',
+    '8',
+    '--strata',
+    'size',
+    '--resamples',
+    '20',
+  );
+  assert.equal(Object.keys(wide.json.strata), ['size']);
+  assert.equal(Object.keys(wide.json.strata.size), ['< 8 mm', '≥ 8 mm', '(not given)']);
 
   const fixed = await run(...words, ...validation, '--sensitivity', '0.95', '--resamples', '20');
   assert.ok(fixed.json.classes.cyst.operating.threshold < o.threshold);
@@ -339,6 +390,20 @@ test('retrieve: both directions, groups, intervals', async ({ dir }) => {
   const { rowsToColumns: rows, columnsToRows: columns } = found.json.directions;
   assert.ok(Math.abs(rows['R@1'].estimate - 2 / 3) < 1e-12 && rows['R@5'].estimate === 1);
   assert.equal([rows.medianRank.estimate, columns.medianRank.estimate], [1, 1]);
+  assert.equal([rows.queries, rows.patients], [3, 3]);
+  assert.ok(rows['R@1'].low < rows['R@1'].high);
+  // All queries of a patient are drawn together.
+  await writeFile(file('cases.csv'), 'case,patient\na,p\nb,p\nc,p\n');
+  const words = ['eval', 'retrieve', '--scores', file('sim.csv'), '-o', file('r'), '--resamples', '100'];
+  const own = await run(...words, '--cases', file('cases.csv'));
+  const { queries, patients, ...rest } = own.json.directions.rowsToColumns;
+  assert.equal([queries, patients, rest['R@1'].low, rest['R@1'].high], [3, 1, 2 / 3, 2 / 3]);
+  await writeFile(file('cases.csv'), 'case,patient\na,p\nb,p\n');
+  const two = await run(...words, '--cases', file('cases.csv'));
+  assert.is(two.json.directions.rowsToColumns.patients, 2);
+  // The patient of a and b has one hit of two, the other one of one: 1/2, 2/3 and 1 are all that can be drawn.
+  assert.equal([two.json.directions.rowsToColumns['R@1'].low, two.json.directions.rowsToColumns['R@1'].high], [0.5, 1]);
+  assert.match(two.stderr, /not in .*cases\.csv, and patients of their own: c/);
   assert.is((await readFile(join(dir, 'r', 'per-case.csv'), 'utf8')).split('\n')[2], 'rowsToColumns,b,3');
   await writeFile(file('groups.csv'), 'name,group\na,1\nb,1\nc,2\n');
   const grouped = await run(
