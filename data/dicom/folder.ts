@@ -36,6 +36,16 @@ export async function listDicom(dir: string, signal?: AbortSignal): Promise<Dico
   return listFiles(await filesIn(dir), signal);
 }
 
+/** The first DICOM file below a folder, among the first `most` files of it; null where there is none. @throws `file-missing` */
+export async function firstDicom(dir: string, most: number): Promise<string | null> {
+  let left = most;
+  for await (const file of walk(dir)) {
+    if (left-- === 0) break;
+    if (isDicom(await readHead(file, 132))) return file;
+  }
+  return null;
+}
+
 /**
  * One study's scan from a folder, or from a file: its frames, or the series in its folder that it belongs to.
  *
@@ -139,12 +149,12 @@ async function wholeHead(file: string, err: unknown): Promise<DicomSlice[]> {
   return dicomSlices(await whole(file), file);
 }
 
-async function readHead(file: string): Promise<Uint8Array> {
+async function readHead(file: string, length = HEAD): Promise<Uint8Array> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(file);
-    const bytes = new Uint8Array(HEAD);
-    const { bytesRead } = await handle.read(bytes, 0, HEAD, 0);
+    const bytes = new Uint8Array(length);
+    const { bytesRead } = await handle.read(bytes, 0, length, 0);
     return bytes.subarray(0, bytesRead);
   } finally {
     await handle?.close();
@@ -161,9 +171,14 @@ async function whole(file: string): Promise<Uint8Array> {
   }
 }
 
-/** Every file of a folder but hidden ones, in order of their paths. */
 async function filesIn(dir: string, deep = true): Promise<string[]> {
   const out: string[] = [];
+  for await (const file of walk(dir, deep)) out.push(file);
+  return out;
+}
+
+/** Every file of a folder but hidden ones, in order of their paths. Links to files count, links to folders are not followed. */
+async function* walk(dir: string, deep = true): AsyncGenerator<string> {
   let entries: Dirent[];
   try {
     entries = await readdir(dir, { withFileTypes: true });
@@ -176,10 +191,9 @@ async function filesIn(dir: string, deep = true): Promise<string[]> {
     const path = join(dir, entry.name);
     const info = entry.isSymbolicLink() ? await stat(path).catch(() => null) : entry;
     if (info?.isDirectory()) {
-      if (deep && !entry.isSymbolicLink()) out.push(...(await filesIn(path)));
-    } else if (info?.isFile()) out.push(path);
+      if (deep && !entry.isSymbolicLink()) yield* walk(path);
+    } else if (info?.isFile()) yield path;
   }
-  return out;
 }
 
 function missing(path: string): DataError {

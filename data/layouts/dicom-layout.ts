@@ -1,10 +1,7 @@
 // A folder of DICOM studies: at any depth, one series of each study.
 
-import { open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { chooseSeries } from '../dicom/choose.ts';
-import { isDicom } from '../dicom/file.ts';
-import { listDicom, showVerdict } from '../dicom/folder.ts';
+import { firstDicom, listDicom, showVerdict } from '../dicom/folder.ts';
 import type { DroppedStudy, Layout, Study } from './layout.ts';
 
 /** Files looked at before a folder is held for none of DICOM. */
@@ -13,7 +10,7 @@ const LOOK = 64;
 export const dicom: Layout = {
   name: 'dicom',
   async detect(dir) {
-    const first = await firstDicom(dir, { left: LOOK });
+    const first = await firstDicom(dir, LOOK);
     return first ? [`${first} is DICOM`] : null;
   },
   async list(dir, options = {}) {
@@ -41,26 +38,3 @@ export const dicom: Layout = {
 };
 
 const safe = (text: string): string => text.trim().replace(/[^\p{L}\d._-]+/gu, '_') || 'patient';
-
-async function firstDicom(dir: string, budget: { left: number }): Promise<string | null> {
-  const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
-  for (const e of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (e.name.startsWith('.') || budget.left <= 0) continue;
-    const path = join(dir, e.name);
-    if (e.isDirectory()) {
-      const found = await firstDicom(path, budget);
-      if (found) return found;
-    } else if (e.isFile()) {
-      budget.left--;
-      const file = await open(path);
-      try {
-        const head = new Uint8Array(132);
-        await file.read(head, 0, 132, 0);
-        if (isDicom(head)) return path;
-      } finally {
-        await file.close();
-      }
-    }
-  }
-  return null;
-}

@@ -1,6 +1,6 @@
 // DICOM series against what pydicom wrote (test/reference/dicom.py) and nibabel says of the same arrays.
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { unzipSync } from 'fflate';
@@ -8,10 +8,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { apply, distance } from '../../data/affine.ts';
 import { kernelOf, phaseOf } from '../../data/dicom/choose.ts';
-import { listDicom, type ReadDicomOptions, readDicom } from '../../data/dicom/folder.ts';
+import { firstDicom, listDicom, type ReadDicomOptions, readDicom } from '../../data/dicom/folder.ts';
 import { optionalPackage } from '../../data/dicom/optional.ts';
 import { decodeRle } from '../../data/dicom/rle.ts';
 import { isDataError } from '../../data/index.ts';
+import { layoutOf } from '../../data/layouts/index.ts';
 import { readVolume } from '../../data/node.ts';
 
 const golden = new URL('../golden/dicom/', import.meta.url);
@@ -250,6 +251,21 @@ test('damage and what is no CT', async ({ dir }) => {
   await refuses(readVolume(join(dir, 'nowhere')), 'file-missing', /nowhere/);
   const empty = await mkdtemp(join(dir, 'empty-'));
   await refuses(readVolume(empty), 'dicom-none', /no file in/);
+});
+
+test('a study of links to its files, as data stores keep them, is recognised and read; links to folders are not followed', async ({
+  dir,
+}) => {
+  const root = await unpacked(dir, 'padding');
+  const linked = await mkdtemp(join(dir, 'linked-'));
+  await mkdir(join(linked, 'study'));
+  for (const name of ['0.dcm', '1.dcm', '2.dcm', '3.dcm']) await symlink(join(root, name), join(linked, 'study', name));
+  await symlink(linked, join(linked, 'study', 'round'));
+  const { layout, reasons } = await layoutOf(linked, 'auto');
+  assert.equal([layout.name, reasons], ['dicom', [`${join(linked, 'study', '0.dcm')} is DICOM`]]);
+  const { volume } = await readDicom(linked, { minSlices: 1 });
+  assert.is(volume.dims[2], 4);
+  assert.is(await firstDicom(linked, 0), null);
 });
 
 test('two studies in one folder are not one volume', async ({ dir }) => {
