@@ -1,11 +1,16 @@
 // A dataset on disk as the cases of a training.
-import { datasetFrom, readVolume, splitCases } from '../data/node.ts';
+import { datasetFrom, splitCases } from '../data/dataset.ts';
+import { readVolume } from '../data/files.ts';
+import type { ChunkCache } from '../data/ome-zarr.ts';
 import type { SegmentationCase } from '../tasks/index.ts';
 import { CliError } from './errors.ts';
 import { type LabelIds, withClasses } from './label-ids.ts';
+import { scanAt } from './scans.ts';
 
 export interface TrainingSet {
   readonly train: readonly SegmentationCase[];
+  /** The same, for other threads. */
+  readonly trainFiles: readonly CaseFile[];
   readonly validation: readonly SegmentationCase[];
 }
 
@@ -28,11 +33,39 @@ export async function trainingSet(
       expected: 'at least one case to train on',
       hint: 'Add cases, raise --hold-out, or validate on another folder with --val-data.',
     });
-  const asCase = caseOf(options.labels);
-  return { train: train.map(asCase), validation: [...validation, ...(other ?? [])].map(asCase) };
+  const asCase = (c: CaseFile): SegmentationCase => caseOf(c, options.labels);
+  const trainFiles = train.map(fileOf);
+  return {
+    train: trainFiles.map(asCase),
+    trainFiles,
+    validation: [...validation, ...(other ?? [])].map(fileOf).map(asCase),
+  };
 }
 
+/** A plain object: it may go to other threads. */
+export interface CaseFile {
+  readonly name: string;
+  readonly image: string;
+  readonly label: string;
+}
+
+/** @param chunks where given, cases that lie in chunks are read from these */
+export const caseOf = (
+  { name, image, label }: CaseFile,
+  ids: LabelIds | null,
+  chunks?: ChunkCache,
+): SegmentationCase => ({
+  name,
+  load: async () => ({ image: await readVolume(image), label: withClasses(await readVolume(label), ids) }),
+  open: async ({ preprocess, classes }) => {
+    const scan = chunks ? await scanAt(image, label, preprocess, chunks) : null;
+    return scan && { scan, to: { classes, ids } };
+  },
+});
+
 type DiskCase = Awaited<ReturnType<typeof datasetFrom>>['cases'][number];
+
+const fileOf = ({ name, image, label }: DiskCase): CaseFile => ({ name, image, label: label! });
 
 async function labelled(dir: string, classes: number): Promise<readonly DiskCase[]> {
   const set = await datasetFrom(dir, { labelled: true });
@@ -44,10 +77,3 @@ async function labelled(dir: string, classes: number): Promise<readonly DiskCase
     });
   return set.cases;
 }
-
-const caseOf =
-  (ids: LabelIds | null) =>
-  (c: DiskCase): SegmentationCase => ({
-    name: c.name,
-    load: async () => ({ image: await readVolume(c.image), label: withClasses(await readVolume(c.label!), ids) }),
-  });

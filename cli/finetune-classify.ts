@@ -1,6 +1,7 @@
 // `t3dc finetune classify`: an encoder fine-tuned to find findings in whole studies, kept on disk as every run.
 import { readBytes, readSplits } from '../data/node.ts';
 import { openArtifact, type Session } from '../runtime/index.ts';
+import type { ClassificationSample } from '../tasks/classification-samples.ts';
 import { findingsOf } from '../tasks/classify.ts';
 import { studyContract } from '../tasks/study-contract.ts';
 import {
@@ -9,6 +10,7 @@ import {
   trainClassification,
   validateClassification,
 } from '../tasks/train-classification.ts';
+import type { ClassificationSource } from './classification-source.ts';
 import type { Context } from './command.ts';
 import { CliError, UsageError } from './errors.ts';
 import { some } from './eval-cases.ts';
@@ -18,8 +20,9 @@ import { loadInitial } from './initial-weights.ts';
 import { lastName } from './model-card.ts';
 import { type RunConfig, runConfig } from './run-config.ts';
 import { RunFolder } from './run-folder.ts';
+import { cacheOf, sampleFeed } from './sample-feed.ts';
 import { withSession } from './session.ts';
-import { type StudyFile, studiesIn } from './studies.ts';
+import { type ScanFile, type StudyFile, studiesIn } from './studies.ts';
 import type { Scalars } from './tensorboard.ts';
 import { describeRun } from './train-report.ts';
 import { trainingLoop } from './training-loop.ts';
@@ -29,6 +32,8 @@ const ENTRY = 'classify';
 
 interface FindingSet {
   readonly train: readonly LabelledStudy[];
+  /** The same, for other threads. */
+  readonly trainFiles: readonly ScanFile[];
   readonly validation: readonly LabelledStudy[];
 }
 
@@ -95,8 +100,10 @@ async function dataOf(
     target,
     load: study.load,
   });
+  const train = found.labelled.filter((l) => !held.has(l.study.name));
   const set = {
-    train: found.labelled.filter((l) => !held.has(l.study.name)).map(asCase),
+    train: train.map(asCase),
+    trainFiles: train.map(({ study: { name, image } }) => ({ name, image })),
     validation: found.labelled.filter((l) => held.has(l.study.name)).map(asCase),
   };
   if (set.train.length === 0 || (plan.valEvery > 0 && set.validation.length === 0))
@@ -157,7 +164,8 @@ async function heldOut(plan: FinetunePlan, { labelled }: Findings): Promise<Read
 /** Findings that cannot be learned or judged are told before the work. */
 function tellPositives(names: readonly string[], set: FindingSet, out: Context['out']): void {
   for (const [f, name] of names.entries())
-    for (const [what, studies] of Object.entries(set) as [string, readonly LabelledStudy[]][]) {
+    for (const what of ['train', 'validation'] as const) {
+      const studies = set[what];
       if (studies.length === 0) continue;
       const known = studies.flatMap((s) => (Number.isNaN(s.target[f]!) ? [] : [s.target[f]!]));
       const positives = known.filter((t) => t === 1).length;
@@ -192,8 +200,19 @@ async function trainInto(
           seed: plan.seed,
           accumulation: plan.accumulate,
           findings: plan.findings,
-          augment: plan.augment === 'on',
-          cacheBytes: limits.cacheBytes,
+          feed: (first, count) =>
+            sampleFeed<ClassificationSample>({
+              module: 'classification-source',
+              options: classificationSource(session, set, plan, limits.cacheBytes),
+              items: set.train.length,
+              seed: plan.seed,
+              shuffle: true,
+              first,
+              count,
+              workers: plan.workers,
+              prefetch: Math.max(batch, plan.workers) + 1,
+              signal,
+            }),
           onNote: (note) => out.note(note),
           signal,
         }),
@@ -242,6 +261,27 @@ async function trainInto(
     stoppedEarly: end.stoppedEarly,
   });
 }
+
+/** What threads need to make the samples. */
+const classificationSource = (
+  session: Session,
+  { trainFiles }: FindingSet,
+  plan: FinetunePlan,
+  cacheBytes: number,
+): ClassificationSource => {
+  const contract = studyContract(session.manifest, ENTRY);
+  return {
+    studies: trainFiles,
+    sampling: {
+      contract,
+      seed: plan.seed,
+      perStep: plan.accumulate * contract.batch,
+      findings: plan.findings,
+      augment: plan.augment === 'on',
+      cacheBytes: cacheOf(cacheBytes, plan.workers),
+    },
+  };
+};
 
 async function validate(
   session: Session,

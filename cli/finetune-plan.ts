@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Manifest } from '../runtime/index.ts';
 import { UsageError } from './errors.ts';
 import { resumed } from './resume.ts';
+import { defaultWorkers } from './workers.ts';
 
 export const COMMAND = 'finetune classify';
 
@@ -27,6 +28,8 @@ export interface FinetunePlan {
   readonly seed: number;
   readonly accumulate: number;
   readonly augment: 'on' | 'off';
+  /** Threads that make samples ahead; what they make does not depend on it. */
+  readonly workers: number;
   readonly valEvery: number;
   /** `auroc`, `auroc/FINDING` or `loss`; null where nothing is validated. */
   readonly best: string | null;
@@ -58,6 +61,7 @@ export interface FinetuneValues {
   readonly overwrite: boolean;
   readonly 'save-every': number;
   readonly cache: string;
+  readonly workers: number | undefined;
   readonly device: 'auto' | 'webgpu' | 'wasm';
   readonly threads: number | undefined;
 }
@@ -106,6 +110,7 @@ export function planFinetuning(
     seed: v.seed ?? base?.seed ?? 0,
     accumulate: v.accumulate ?? base?.accumulate ?? 1,
     augment: v.augment ?? base?.augment ?? 'on',
+    workers: v.workers ?? base?.workers ?? defaultWorkers(),
     valEvery,
     best: valEvery > 0 ? (v.best ?? base?.best ?? 'auroc') : null,
     patience: valEvery > 0 ? (v.patience ?? base?.patience ?? null) : null,

@@ -84,6 +84,7 @@ const asPair = (p: Pair): PretrainPair => ({
   study: p.study,
   group: p.group,
   text: p.text,
+  image: p.image!,
   load: () => readVolume(p.image!),
 });
 

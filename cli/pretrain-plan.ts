@@ -6,6 +6,7 @@ import type { Manifest } from '../runtime/index.ts';
 import { UsageError } from './errors.ts';
 import { resumed } from './resume.ts';
 import { parseNames } from './units.ts';
+import { defaultWorkers } from './workers.ts';
 
 export const ENTRY = 'pretrain';
 
@@ -37,6 +38,8 @@ export interface PretrainPlan {
   readonly seed: number;
   readonly accumulate: number;
   readonly augment: 'on' | 'off';
+  /** Threads that make samples ahead; what they make does not depend on it. */
+  readonly workers: number;
   readonly corrupt: 'cutout' | 'blocks';
   readonly fill: 'noise' | 'mean';
   /** Steps between diagnostics; 0 never; null: once an epoch. */
@@ -76,6 +79,7 @@ export interface PretrainValues {
   readonly patience: number | undefined;
   readonly 'save-every': number;
   readonly cache: string;
+  readonly workers: number | undefined;
   readonly columns: Readonly<Record<string, string>>;
   readonly device: 'auto' | 'webgpu' | 'wasm';
   readonly threads: number | undefined;
@@ -125,6 +129,7 @@ export function planPretraining(
     seed: v.seed ?? base?.seed ?? 0,
     accumulate: v.accumulate ?? base?.accumulate ?? 1,
     augment: v.augment ?? base?.augment ?? 'on',
+    workers: v.workers ?? base?.workers ?? defaultWorkers(),
     corrupt: v.corrupt ?? base?.corrupt ?? 'cutout',
     fill: v.fill ?? base?.fill ?? 'noise',
     diagnoseEvery: v['diagnose-every'] ?? base?.diagnoseEvery ?? null,

@@ -91,6 +91,7 @@ export async function pretrainRun(artifact: string, values: PretrainValues, cont
       options: batchOptions,
       leftOut,
       context,
+      cacheBytes,
     });
     run.tell(tower, text?.from ?? null);
     await run.go(values['save-every']);

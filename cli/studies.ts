@@ -2,11 +2,27 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { readCsv } from '../data/csv.ts';
-import { readBytes, readVolume } from '../data/node.ts';
+import { readBytes, readVolume } from '../data/files.ts';
+import type { ChunkCache } from '../data/ome-zarr.ts';
 import { fieldsOf, type PairColumns } from '../data/pair-fields.ts';
 import { isOmeZarr } from '../data/zarr-files.ts';
 import type { StudySource } from '../tasks/study-input.ts';
 import { CliError } from './errors.ts';
+import { scanAt } from './scans.ts';
+
+/** A plain object: it may go to other threads. */
+export interface ScanFile {
+  readonly name: string;
+  /** Path of the scan, or of the folder of its series. */
+  readonly image: string;
+}
+
+/** @param chunks a study that lies in chunks is read from these */
+export const sourceOf = ({ name, image }: ScanFile, chunks: ChunkCache): StudySource => ({
+  name,
+  load: () => readVolume(image),
+  open: (contract) => scanAt(image, null, contract, chunks),
+});
 
 export interface StudyFile extends StudySource {
   readonly patient: string;

@@ -4,6 +4,7 @@ import type { Manifest } from '../runtime/index.ts';
 import type { SegmentationContract } from '../tasks/index.ts';
 import { CliError, UsageError } from './errors.ts';
 import { resumed } from './resume.ts';
+import { defaultWorkers } from './workers.ts';
 
 /** All that decides what a run computes, beside the artifact and the data themselves. */
 export interface TrainPlan {
@@ -21,6 +22,8 @@ export interface TrainPlan {
   readonly accumulate: number;
   readonly crops: 'foreground' | 'classes' | 'uniform';
   readonly augment: 'on' | 'off';
+  /** Threads that make samples ahead; what they make does not depend on it. */
+  readonly workers: number;
   /** Every how many steps the held-out cases are segmented; 0 never. */
   readonly valEvery: number;
   readonly valData: string | null;
@@ -54,6 +57,7 @@ export interface TrainValues {
   readonly patience: number | undefined;
   readonly 'save-every': number;
   readonly cache: string;
+  readonly workers: number | undefined;
   readonly device: 'auto' | 'webgpu' | 'wasm';
   readonly threads: number | undefined;
 }
@@ -90,6 +94,7 @@ export function planRun(
     accumulate: v.accumulate ?? base?.accumulate ?? 1,
     crops: v.crops ?? base?.crops ?? 'foreground',
     augment: v.augment ?? base?.augment ?? 'on',
+    workers: v.workers ?? base?.workers ?? defaultWorkers(),
     valEvery,
     valData: valData && resolve(valData),
     holdOut: v['hold-out'] ?? base?.holdOut ?? (valEvery > 0 && !valData ? 5 : 0),

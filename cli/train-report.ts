@@ -7,6 +7,7 @@ import type { RunConfig } from './run-config.ts';
 import type { MetricRecord, RunFolder } from './run-folder.ts';
 import { type ReportImage, type ReportTable, reportPage } from './run-report.ts';
 import { showBytes, showCount, showTime } from './units.ts';
+import { showShare, waitedIn } from './waiting.ts';
 
 export interface RunStory {
   readonly config: RunConfig<Readonly<Record<string, unknown>>>;
@@ -36,6 +37,7 @@ export async function describeRun(
   const { records } = folder;
   const losses = seriesOf(records, 'train/loss');
   const times = seriesOf(records, 'train/ms');
+  const waited = waitedIn(records);
   const perStep = medianOf(times.map(([, ms]) => ms));
   const step = folder.saved ?? 0;
   const metrics = metricTable(records, best);
@@ -60,6 +62,9 @@ export async function describeRun(
         ]
       : []),
     ...(times.length > 0 ? [{ name: 'A step', value: showTime(perStep), about: 'median' }] : []),
+    ...(waited === null
+      ? []
+      : [{ name: 'Waited for data', value: showShare(waited), about: 'of the time of the steps' }]),
     { name: 'Parameters', value: showCount(config.model.parameters) },
     { name: 'Memory', value: showBytes(session.allocatedBytes), about: 'allocated on the device' },
   ];

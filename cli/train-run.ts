@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { diagonalAffine, pictureOf } from '../data/index.ts';
 import { readBytes } from '../data/node.ts';
 import { openArtifact, type Session } from '../runtime/index.ts';
+import { lossEntry } from '../tasks/contract.ts';
 import {
   segmentationContract,
   trainSegmentation,
@@ -10,6 +11,7 @@ import {
   type Validation,
   validateSegmentation,
 } from '../tasks/index.ts';
+import type { SegmentationSample } from '../tasks/segmentation-samples.ts';
 import { type TrainingSet, trainingSet } from './cases.ts';
 import type { Context } from './command.ts';
 import { CliError } from './errors.ts';
@@ -20,6 +22,8 @@ import type { Output } from './output.ts';
 import { type RunConfig, runConfig } from './run-config.ts';
 import { RunFolder } from './run-folder.ts';
 import type { ReportImage } from './run-report.ts';
+import { cacheOf, sampleFeed } from './sample-feed.ts';
+import type { SegmentationSource } from './segmentation-source.ts';
 import { withSession } from './session.ts';
 import type { Scalars } from './tensorboard.ts';
 import { checkBest, planRun, type TrainPlan, type TrainValues } from './train-plan.ts';
@@ -99,9 +103,19 @@ async function trainInto(
           schedule: { total: plan.steps, warmup: plan.warmup },
           seed: plan.seed,
           accumulation: plan.accumulate,
-          crops: plan.crops === 'foreground' ? { kind: 'foreground', positive: 0.5 } : { kind: plan.crops },
-          augment: plan.augment === 'off' ? { flip: 0, rot90: 0, shiftChance: 0 } : {},
-          cacheBytes: limits.cacheBytes,
+          feed: (first, count) =>
+            sampleFeed<SegmentationSample>({
+              module: 'segmentation-source',
+              options: segmentationSource(session, set, plan, limits.cacheBytes),
+              items: set.train.length,
+              seed: plan.seed,
+              shuffle: true,
+              first,
+              count,
+              workers: plan.workers,
+              prefetch: 2 * Math.max(batch, plan.workers),
+              signal,
+            }),
           onNote: (note) => out.note(note),
           signal,
         }),
@@ -158,6 +172,28 @@ async function trainInto(
     stoppedEarly: end.stoppedEarly,
   });
 }
+
+/** What threads need to make the samples. */
+const segmentationSource = (
+  session: Session,
+  { trainFiles }: TrainingSet,
+  plan: TrainPlan,
+  cacheBytes: number,
+): SegmentationSource => {
+  const contract = segmentationContract(session.manifest);
+  return {
+    cases: trainFiles,
+    ids: plan.labels === null ? null : labelIds(plan.labels, contract),
+    sampling: {
+      contract,
+      seed: plan.seed,
+      perStep: plan.accumulate * lossEntry(session, contract, plan.entry).batch,
+      crops: plan.crops === 'foreground' ? { kind: 'foreground', positive: 0.5 } : { kind: plan.crops },
+      augment: plan.augment === 'off' ? { flip: 0, rot90: 0, shiftChance: 0 } : {},
+      cacheBytes: cacheOf(cacheBytes, plan.workers),
+    },
+  };
+};
 
 async function validate(
   session: Session,

@@ -7,6 +7,7 @@ import { CliError } from './errors.ts';
 import type { RunFolder } from './run-folder.ts';
 import type { Scalars } from './tensorboard.ts';
 import { showTime } from './units.ts';
+import { adviceOn, MUCH, shareOf, WAITED, Waited } from './waiting.ts';
 
 export interface LoopPlan {
   /** Optimiser steps in all. */
@@ -22,7 +23,7 @@ export interface LoopPlan {
 
 export interface TrainingTask {
   /** From the session's step on. */
-  train(): AsyncIterable<TrainStep>;
+  train(): AsyncIterable<TrainStep & { readonly waitMs?: number }>;
   /** Values by TensorBoard's tag, null where one could not be computed. Prints its own line. */
   validate?(): Promise<Scalars>;
   /** Writes report and model card, when a checkpoint was saved; `notes`: what a reader must know. */
@@ -56,6 +57,7 @@ export async function trainingLoop(
   if (best) for (const r of folder.records) if (best.metric in r.values) best.take(r.step, r.values[best.metric]!);
   let loss = folder.records.findLast((r) => 'train/loss' in r.values)?.values['train/loss'] ?? Number.NaN;
   let skipped = 0;
+  const waited = new Waited();
   const notes = (): string[] => [
     ...(best?.isOver
       ? [
@@ -89,11 +91,12 @@ export async function trainingLoop(
     if (folder.saved === null) await save();
     else await catchUp(folder, session, plan, best, validate, out);
     if (session.step < plan.steps && !best?.isOver)
-      for await (const { step, loss: now, lr, ms, scale } of task.train()) {
+      for await (const { step, loss: now, lr, ms, scale, waitMs = 0 } of task.train()) {
         loss = now;
-        folder.log(step, valuesOf(loss, lr, ms, scale));
+        waited.take(ms, waitMs);
+        folder.log(step, { ...valuesOf(loss, lr, ms, scale), [WAITED]: Number(shareOf(waitMs, ms).toFixed(4)) });
         skipped = scale?.skipped ?? 0;
-        out.json({ event: 'step', step, loss, lr, ms, ...(scale ? { scale } : {}) });
+        out.json({ event: 'step', step, loss, lr, ms, waitMs, ...(scale ? { scale } : {}) });
         bar.update(step, `loss ${loss.toFixed(4)}  lr ${Number(lr.toPrecision(3))}  ${showTime(ms)} a step`);
         const last = step === plan.steps;
         if (isDue(step, plan)) {
@@ -103,6 +106,7 @@ export async function trainingLoop(
         if (step % plan.saveEvery === 0 && !last) await save();
       }
     bar.end();
+    if (waited.share > MUCH) out.note(adviceOn(waited.share));
     await save();
     folder.settle();
   } catch (err) {

@@ -1,9 +1,10 @@
 // The training loader: samples made ahead of the device, on threads of their own, handed out in order. Sample n is a function of
 // (seed, epoch, index) alone: any number of threads, any timing and a run that was resumed give the same bytes.
+import { epochOrder } from './epoch-order.ts';
 import { DataError } from './errors.ts';
 import { type Made, type SampleKey, type SampleThread, type SourceModule, startThread } from './loader-threads.ts';
-import { stream } from './random.ts';
 
+export { epochOrder } from './epoch-order.ts';
 export type { SampleKey, SampleSource, SourceModule } from './loader-threads.ts';
 
 export interface LoaderPosition {
@@ -28,6 +29,8 @@ export interface LoaderOptions {
   readonly start?: LoaderPosition;
   /** Epoch at which it ends. Default: never. */
   readonly epochs?: number;
+  /** How many samples from the start on, those of errors included, before it ends. Default: no end. */
+  readonly samples?: number;
   /** What an item's error does. `skip` counts it, tells `onError` and goes on. Default `throw`, at the sample's turn. */
   readonly errors?: 'throw' | 'skip';
   readonly onError?: (error: Error, key: SampleKey) => void;
@@ -61,9 +64,6 @@ interface Slot {
   made: Made | null;
 }
 
-/** Streams of one seed that must not meet; also that of `caseOf` in tasks. */
-const ORDER = 0x0001;
-
 /** Iterate once. Breaking off, an error and the signal's abort end the threads; `close` does too. */
 export class Loader<T> implements AsyncIterableIterator<Loaded<T>> {
   readonly #options: LoaderOptions;
@@ -84,7 +84,14 @@ export class Loader<T> implements AsyncIterableIterator<Loaded<T>> {
 
   /** @throws `loader-options` */
   constructor(source: SourceModule, options: LoaderOptions) {
-    const { items, workers = 2, prefetch = Math.max(2, 2 * workers), epochs, start = { epoch: 0, index: 0 } } = options;
+    const {
+      items,
+      workers = 2,
+      prefetch = Math.max(2, 2 * workers),
+      epochs,
+      samples,
+      start = { epoch: 0, index: 0 },
+    } = options;
     const whole = (n: number, least: number): boolean => Number.isSafeInteger(n) && n >= least;
     if (
       !whole(items, 1) ||
@@ -103,8 +110,8 @@ export class Loader<T> implements AsyncIterableIterator<Loaded<T>> {
     this.#options = options;
     this.#workers = workers;
     this.#prefetch = prefetch;
-    this.#total =
-      epochs === undefined ? Number.POSITIVE_INFINITY : Math.max(0, (epochs - start.epoch) * items - start.index);
+    const left = epochs === undefined ? Number.POSITIVE_INFINITY : (epochs - start.epoch) * items - start.index;
+    this.#total = Math.max(0, Math.min(left, samples ?? Number.POSITIVE_INFINITY));
   }
 
   get stats(): LoaderStats {
@@ -269,15 +276,4 @@ export class Loader<T> implements AsyncIterableIterator<Loaded<T>> {
     }
     return { seed, epoch, index, item: order[index]! };
   }
-}
-
-/** Every item once, in an order of the epoch's own (Fisher and Yates). */
-export function epochOrder(items: number, seed: number, epoch: number): Uint32Array {
-  const random = stream(seed, ORDER, epoch);
-  const order = Uint32Array.from({ length: items }, (_, i) => i);
-  for (let i = items - 1; i > 0; i--) {
-    const j = random.int(i + 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order;
 }

@@ -16,6 +16,8 @@ export interface PretrainPair {
   readonly study?: string;
   readonly group?: string;
   readonly text: string;
+  /** Where it lies on disk, if it does. */
+  readonly image?: string;
   /** CT in HU. */
   load(): Promise<Volume>;
   /** Where the study lies in chunks on the contract's grid: those; else null. */
@@ -41,7 +43,8 @@ export interface ReportText {
 export interface PretrainSetOptions extends Omit<ReportOptions, 'length'> {
   /** Prepared volumes kept in memory. Default 2 GiB. */
   readonly cacheBytes?: number;
-  readonly onSkip?: (left: LeftOut) => void;
+  /** @param pair place of a study that cannot be read */
+  readonly onSkip?: (left: LeftOut, pair: number) => void;
   /** Things worth knowing about a study, once each. */
   readonly onNote?: (note: string) => void;
 }
@@ -100,6 +103,14 @@ export class PretrainSet {
     return this.pairs.length - this.#unreadable.size;
   }
 
+  /** A study that was found unreadable elsewhere: as if it had been here. */
+  leaveOut(n: number, left: LeftOut): void {
+    if (this.#unreadable.has(n)) return;
+    this.#unreadable.add(n);
+    this.#left.push(left);
+    this.#options.onSkip?.(left, n);
+  }
+
   /** The prepared study of a place, or null where it cannot be read: counted once. */
   async study(n: number): Promise<PreparedStudy | null> {
     const known = this.#kept.get(n);
@@ -113,11 +124,11 @@ export class PretrainSet {
       const reason = faultOf(err);
       if (reason === null) throw err;
       this.#unreadable.add(n);
-      this.#leave(pair, reason, err as Error);
+      this.#leave(pair, reason, err as Error, n);
       return null;
     }
-    for (const note of made.notes) this.#tell(`${pair.name}: ${note}`);
-    if (this.#kept.set(n, made) && 'image' in made) this.#tell(FULL);
+    for (const note of made.notes) this.tell(`${pair.name}: ${note}`);
+    if (this.#kept.set(n, made) && 'image' in made) this.tell(FULL);
     return made;
   }
 
@@ -143,22 +154,23 @@ export class PretrainSet {
       };
     } catch (err) {
       if (!(err instanceof DataError) || !['report-no-sentence', 'text-too-long'].includes(err.code)) throw err;
-      this.#leave(pair, err.code, err);
+      this.#leave(pair, err.code, err, -1);
       return null;
     }
   }
 
-  #leave(pair: PretrainPair, reason: string, err: Error): void {
+  #leave(pair: PretrainPair, reason: string, err: Error, place: number): void {
     const left = {
       name: pair.name,
       reason,
       detail: err.message.split('\n').slice(0, 2).join(';').replace(/\s+/g, ' '),
     };
     this.#left.push(left);
-    this.#options.onSkip?.(left);
+    this.#options.onSkip?.(left, place);
   }
 
-  #tell(note: string): void {
+  /** Told once, by whomever it is noticed. */
+  tell(note: string): void {
     if (this.#told.has(note)) return;
     this.#told.add(note);
     this.#options.onNote?.(note);

@@ -1,14 +1,17 @@
 // Training an entry on whole studies and their findings. What step s sees depends on (seed, s, place in the batch) alone.
-import { applyAugmentation, drawAugmentation } from '../data/augment.ts';
-import { AUGMENT, auroc, meanOf, stream, voxelCount } from '../data/index.ts';
-import { augmentationOf } from '../data/lateral-words.ts';
-import { changeIntensity } from '../data/study-tiles.ts';
-import { type Inputs, type Session, T3dcError, type TrainOptions, type TrainStep } from '../runtime/index.ts';
+import { auroc, meanOf, voxelCount } from '../data/index.ts';
+import { type Inputs, type Session, T3dcError, type TrainOptions } from '../runtime/index.ts';
+import {
+  type ClassificationSample,
+  ClassificationSampler,
+  type ClassificationSampling,
+} from './classification-samples.ts';
 import { classifyStudies } from './classify.ts';
 import { pause } from './pause.ts';
+import { type FedStep, fed, inlineFeed, type OpenFeed, type SampleFeed } from './sample-feed.ts';
+import { caseOf } from './segmentation-samples.ts';
 import { type StudyContract, studyContract } from './study-contract.ts';
-import { type ReadingOptions, StudyCache, type StudySource, tilesOf } from './study-input.ts';
-import { caseOf } from './train-segmentation.ts';
+import type { ReadingOptions, StudySource } from './study-input.ts';
 
 export interface LabelledStudy extends StudySource {
   /** Per finding: 1, 0, or NaN where it is not known. */
@@ -28,15 +31,9 @@ export interface TrainClassificationOptions extends Pick<TrainOptions, 'lr' | 's
   /** Prepared studies kept in memory. Default 2 GiB. */
   readonly cacheBytes?: number;
   readonly onNote?: (note: string) => void;
+  /** Samples of the same studies made elsewhere. Default: made here, when they are asked for. */
+  readonly feed?: OpenFeed<ClassificationSample>;
 }
-
-const CACHE = 2 * 2 ** 30;
-/** Intensities are multiplied by 1 ± GAIN and moved by ± SHIFT, as in pre-training. */
-const GAIN = 0.1;
-const SHIFT = 0.05;
-/** Streams of one seed that must not meet. */
-const TILES = 0x0202;
-const INTENSITY = 0x0203;
 
 /**
  * Trains `entry` (tiles [b k 1 d h w] and target [b f] -> loss) from the session's step up to `steps`.
@@ -48,7 +45,7 @@ export async function* trainClassification(
   entry: string,
   studies: readonly LabelledStudy[],
   options: TrainClassificationOptions,
-): AsyncGenerator<TrainStep, void, void> {
+): AsyncGenerator<FedStep, void, void> {
   const contract = studyContract(session.manifest, entry);
   const count = targetsOf(session, entry);
   if (studies.length === 0)
@@ -65,8 +62,15 @@ export async function* trainClassification(
   const left = options.steps - session.step;
   if (left <= 0) return;
   const { lr, schedule, signal, accumulation = 1, seed = 0 } = options;
-  const batches = studyTrainingBatches(session.step, contract, studies, { ...options, accumulation, seed });
-  yield* session.train(entry, batches, { steps: left, lr, schedule, signal, accumulation, seed });
+  const perStep = accumulation * contract.batch;
+  const [first, total] = [session.step * perStep, left * perStep];
+  const feed = options.feed?.(first, total) ?? ownFeed(studies, { ...options, contract, seed, perStep }, first);
+  const batches = studyTrainingBatches(feed, contract, studies, (note) => options.onNote?.(note));
+  yield* fed(
+    feed,
+    session.train(entry, batches, { steps: left, lr, schedule, signal, accumulation, seed }),
+    session.step,
+  );
 }
 
 /** Findings of the entry's targets. */
@@ -83,60 +87,45 @@ function targetsOf(session: Session, entry: string): number {
   });
 }
 
-/** Without end. */
-export async function* studyTrainingBatches(
-  from: number,
+function ownFeed(
+  studies: readonly LabelledStudy[],
+  sampling: ClassificationSampling,
+  first: number,
+): SampleFeed<ClassificationSample> {
+  const sampler = new ClassificationSampler(studies, sampling);
+  const itemOf = (n: number): number => caseOf(n, studies.length, sampling.seed);
+  return inlineFeed(first, itemOf, (n) => sampler.sample(n, itemOf(n)));
+}
+
+/** The batches that a feed's samples make, without end. */
+async function* studyTrainingBatches(
+  feed: SampleFeed<ClassificationSample>,
   contract: StudyContract,
   studies: readonly LabelledStudy[],
-  options: TrainClassificationOptions & { readonly accumulation: number; readonly seed: number },
+  onNote: (note: string) => void,
 ): AsyncGenerator<Inputs, void, void> {
-  const { seed, accumulation } = options;
-  const cache = new StudyCache(contract, options.cacheBytes ?? CACHE);
-  const voxels = voxelCount(contract.size);
+  const each = contract.tiles * voxelCount(contract.size);
   const count = studies[0]!.target.length;
-  const said = augmentationOf(options.findings.map((name) => name.replace(/[_-]+/g, ' ')));
   const told = new Set<string>();
-  for (let step = from; ; step++)
-    for (let micro = 0; micro < accumulation; micro++) {
-      await pause();
-      const tiles = new Float32Array(contract.batch * contract.tiles * voxels);
-      const target = new Float32Array(contract.batch * count);
-      for (let b = 0; b < contract.batch; b++) {
-        const place = micro * contract.batch + b;
-        const number = step * accumulation * contract.batch + place;
-        const source = studies[caseOf(number, studies.length, seed)]!;
-        const study = await cache.get(source);
-        for (const note of study.notes) {
-          const line = `${source.name}: ${note}`;
-          if (!told.has(line)) options.onNote?.(line);
-          told.add(line);
-        }
-        const cut = await tilesOf(study, contract, stream(seed, TILES, step, place));
-        const key = { seed, epoch: step, index: place };
-        // A study is turned as a whole; what is pooled does not know where a tile lay.
-        const applied = drawAugmentation(
-          { dims: contract.size, spacing: study.spacing },
-          { ...AUGMENT, shiftChance: 0, ...said },
-          key,
-        );
-        for (let k = 0; k < contract.tiles; k++) {
-          let tile: Float32Array = cut.tiles.subarray(k * voxels, (k + 1) * voxels);
-          // Those that only fill up stay empty.
-          if (options.augment !== false && k < cut.all) {
-            const sample = { image: tile, dims: contract.size, spacing: study.spacing };
-            tile = applyAugmentation(sample, applied, { lateral: 'free' }).image;
-            changeIntensity(tile, GAIN, SHIFT, stream(seed, INTENSITY, step, place, k));
-          }
-          tiles.set(tile, (b * contract.tiles + k) * voxels);
-        }
-        // Below 0: not known.
-        target.set(
-          source.target.map((t) => (Number.isNaN(t) ? -1 : t)),
-          b * count,
-        );
+  for (;;) {
+    await pause();
+    const tiles = new Float32Array(contract.batch * each);
+    const target = new Float32Array(contract.batch * count);
+    for (let b = 0; b < contract.batch; b++) {
+      const { item, sample } = await feed.next();
+      for (const note of sample.notes) {
+        if (!told.has(note)) onNote(note);
+        told.add(note);
       }
-      yield { tiles, target };
+      tiles.set(sample.tiles, b * each);
+      // Below 0: not known.
+      target.set(
+        studies[item]!.target.map((t) => (Number.isNaN(t) ? -1 : t)),
+        b * count,
+      );
     }
+    yield { tiles, target };
+  }
 }
 
 export interface ClassificationValidation {

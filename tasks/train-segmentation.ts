@@ -1,23 +1,18 @@
 // Training an entry on labelled scans. What step s sees depends on (seed, s, place in the batch) alone: a run that was stopped
 // goes on exactly as it would have.
-import {
-  AUGMENT,
-  type AugmentOptions,
-  augment,
-  type CropChoice,
-  chooseCrop,
-  cropPair,
-  dice,
-  dicePerClass,
-  meanOf,
-  stream,
-} from '../data/index.ts';
-import { type Inputs, type Session, T3dcError, type TrainOptions, type TrainStep } from '../runtime/index.ts';
+import { type AugmentOptions, type CropChoice, dice, dicePerClass, meanOf, voxelCount } from '../data/index.ts';
+import { type Inputs, type Session, T3dcError, type TrainOptions } from '../runtime/index.ts';
 import { CaseCache, type PreparedCase, type SegmentationCase } from './cases.ts';
-import { lossEntry, type SegmentationContract, segmentationContract } from './contract.ts';
-import { lateralityOf } from './laterality.ts';
+import { lossEntry, type SegmentationLossEntry, segmentationContract } from './contract.ts';
 import { pause } from './pause.ts';
+import { type FedStep, fed, inlineFeed, type OpenFeed, type SampleFeed } from './sample-feed.ts';
 import { segmentPrepared } from './segment.ts';
+import {
+  caseOf,
+  type SegmentationSample,
+  SegmentationSampler,
+  type SegmentationSampling,
+} from './segmentation-samples.ts';
 
 export interface TrainSegmentationOptions extends Pick<TrainOptions, 'lr' | 'schedule' | 'signal' | 'readEvery'> {
   /** Optimiser step at which the run ends, counted from the session's first. */
@@ -34,9 +29,9 @@ export interface TrainSegmentationOptions extends Pick<TrainOptions, 'lr' | 'sch
   readonly cacheBytes?: number;
   /** Things worth knowing about a case, once each. */
   readonly onNote?: (note: string) => void;
+  /** Samples of the same cases made elsewhere. Default: made here, when they are asked for. */
+  readonly feed?: OpenFeed<SegmentationSample>;
 }
-
-const CACHE = 2 * 2 ** 30;
 
 /**
  * Trains `entry` (volume f32[b 1 d h w] and label i32[b 1 d h w] → loss) from the session's step up to `steps`; yields after
@@ -50,92 +45,56 @@ export async function* trainSegmentation(
   entry: string,
   cases: readonly SegmentationCase[],
   options: TrainSegmentationOptions,
-): AsyncGenerator<TrainStep, void, void> {
+): AsyncGenerator<FedStep, void, void> {
   const contract = segmentationContract(session.manifest);
-  lossEntry(session, contract, entry);
+  const ports = lossEntry(session, contract, entry);
   if (cases.length === 0)
     throw new T3dcError('bad-option', 'there is nothing to train on', { found: 'no cases', expected: 'at least one' });
   const left = options.steps - session.step;
   if (left <= 0) return;
   const { lr, schedule, signal, readEvery, accumulation = 1, seed = 0 } = options;
-  const batches = segmentationBatches(session, entry, cases, { ...options, accumulation, seed });
-  yield* session.train(entry, batches, { steps: left, lr, schedule, signal, readEvery, accumulation, seed });
+  const perStep = accumulation * ports.batch;
+  const [first, count] = [session.step * perStep, left * perStep];
+  const feed = options.feed?.(first, count) ?? ownFeed(cases, { ...options, contract, seed, perStep }, first);
+  const voxels = voxelCount(contract.patch);
+  const batches = segmentationBatches(feed, ports, voxels, (note) => options.onNote?.(note));
+  const steps = session.train(entry, batches, { steps: left, lr, schedule, signal, readEvery, accumulation, seed });
+  yield* fed(feed, steps, session.step);
 }
 
-/** The batches from the session's step on, without end. */
-async function* segmentationBatches(
-  session: Session,
-  entry: string,
+function ownFeed(
   cases: readonly SegmentationCase[],
-  options: TrainSegmentationOptions & { readonly accumulation: number; readonly seed: number },
+  sampling: SegmentationSampling,
+  first: number,
+): SampleFeed<SegmentationSample> {
+  const sampler = new SegmentationSampler(cases, sampling);
+  const itemOf = (n: number): number => caseOf(n, cases.length, sampling.seed);
+  return inlineFeed(first, itemOf, (n) => sampler.sample(n, itemOf(n)));
+}
+
+/** The batches that a feed's samples make, without end. */
+async function* segmentationBatches(
+  feed: SampleFeed<SegmentationSample>,
+  ports: SegmentationLossEntry,
+  voxels: number,
+  onNote: (note: string) => void,
 ): AsyncGenerator<Inputs, void, void> {
-  const contract = segmentationContract(session.manifest);
-  const ports = lossEntry(session, contract, entry);
-  const cache = new CaseCache(contract, options.cacheBytes ?? CACHE);
-  const voxels = contract.patch.reduce((a, b) => a * b, 1);
   const told = new Set<string>();
-  for (let step = session.step; ; step++) {
+  for (;;) {
     await pause();
-    for (let micro = 0; micro < options.accumulation; micro++) {
-      const volume = new Float32Array(ports.batch * voxels);
-      const label = new Int32Array(ports.batch * voxels);
-      for (let b = 0; b < ports.batch; b++) {
-        const place = micro * ports.batch + b;
-        const number = step * options.accumulation * ports.batch + place;
-        const from = cases[caseOf(number, cases.length, options.seed)]!;
-        const sample = await drawSample(cache, from, contract, options, step, place, (note) => {
-          if (!told.has(note)) options.onNote?.(note);
-          told.add(note);
-        });
-        volume.set(sample.image, b * voxels);
-        label.set(sample.label, b * voxels);
+    const volume = new Float32Array(ports.batch * voxels);
+    const label = new Int32Array(ports.batch * voxels);
+    for (let b = 0; b < ports.batch; b++) {
+      const { sample } = await feed.next();
+      volume.set(sample.image, b * voxels);
+      label.set(sample.label, b * voxels);
+      for (const note of sample.notes) {
+        if (!told.has(note)) onNote(note);
+        told.add(note);
       }
-      yield { [ports.volume]: volume, [ports.label]: label };
     }
+    yield { [ports.volume]: volume, [ports.label]: label };
   }
-}
-
-/** Every case once an epoch, in an order of the epoch's own. */
-export function caseOf(number: number, cases: number, seed: number): number {
-  const random = stream(seed, ORDER, Math.floor(number / cases));
-  const order = Array.from({ length: cases }, (_, c) => c);
-  // Fisher and Yates
-  for (let i = cases - 1; i > 0; i--) {
-    const j = random.int(i + 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order[number % cases]!;
-}
-
-/** Streams of one seed that must not meet: each begins with a number of its own. */
-const ORDER = 0x0001;
-const CROP = 0x0002;
-
-async function drawSample(
-  cache: CaseCache,
-  from: SegmentationCase,
-  contract: SegmentationContract,
-  options: TrainSegmentationOptions & { readonly seed: number },
-  step: number,
-  place: number,
-  tell: (note: string) => void,
-): Promise<{ image: Float32Array; label: Uint8Array }> {
-  const c = await cache.get(from);
-  for (const note of c.notes) tell(`${c.name}: ${note}`);
-  const crops = options.crops ?? { kind: 'foreground', positive: 0.5 };
-  const box = chooseCrop(c.dims, contract.patch, crops, stream(options.seed, CROP, step, place), c.index);
-  const crop = cropPair(c.image, c.label, c.dims, box);
-  const changes = { ...AUGMENT, lateral: lateralityOf(contract.classNames), ...options.augment };
-  const { sample } = augment(
-    { image: crop.image, label: crop.label!, dims: contract.patch, spacing: c.spacing },
-    changes,
-    {
-      seed: options.seed,
-      epoch: step,
-      index: place,
-    },
-  );
-  return { image: sample.image, label: sample.label! };
 }
 
 export interface Validation {

@@ -1,4 +1,5 @@
 import { command, DEVICE } from '../command.ts';
+import { WORKERS } from '../workers.ts';
 import { COLUMNS } from './classify.ts';
 import { train } from './train.ts';
 
@@ -107,7 +108,13 @@ export const finetuneClassify = command({
     resume: { kind: 'flag', help: 'go on with RUN from its checkpoint, with its options where none are given' },
     overwrite: { kind: 'flag', help: 'start again in a RUN that is there' },
     'save-every': { kind: 'integer', min: 1, default: 100, value: 'N', help: 'steps between checkpoints' },
-    cache: { kind: 'text', default: '2GiB', value: 'BYTES', help: 'prepared studies kept in memory' },
+    cache: {
+      kind: 'text',
+      default: '2GiB',
+      value: 'BYTES',
+      help: 'chunks and prepared studies kept in memory, over all workers',
+    },
+    workers: WORKERS,
     ...DEVICE,
   },
   examples: [

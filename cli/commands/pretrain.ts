@@ -1,5 +1,6 @@
 import { SECTIONS } from '../../data/report-tokens.ts';
 import { command, DEVICE } from '../command.ts';
+import { WORKERS } from '../workers.ts';
 
 export const pretrain = command({
   name: 'pretrain',
@@ -88,7 +89,13 @@ export const pretrain = command({
       help: 'end after N validations without a better one (default: never)',
     },
     'save-every': { kind: 'integer', min: 1, default: 100, value: 'N', help: 'steps between checkpoints' },
-    cache: { kind: 'text', default: '2GiB', value: 'BYTES', help: 'prepared volumes kept in memory' },
+    cache: {
+      kind: 'text',
+      default: '2GiB',
+      value: 'BYTES',
+      help: 'chunks and prepared volumes kept in memory, over all workers',
+    },
+    workers: WORKERS,
     ...DEVICE,
   },
   examples: [

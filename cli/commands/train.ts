@@ -1,4 +1,5 @@
 import { command, DEVICE, LABELS_HELP } from '../command.ts';
+import { WORKERS } from '../workers.ts';
 
 export const train = command({
   name: 'train',
@@ -63,7 +64,13 @@ export const train = command({
       help: 'stop after N validations in a row without a better --best (default: never)',
     },
     'save-every': { kind: 'integer', min: 1, default: 100, value: 'N', help: 'steps between checkpoints' },
-    cache: { kind: 'text', default: '2GiB', value: 'BYTES', help: 'prepared volumes kept in memory' },
+    cache: {
+      kind: 'text',
+      default: '2GiB',
+      value: 'BYTES',
+      help: 'chunks and prepared volumes kept in memory, over all workers',
+    },
+    workers: WORKERS,
     ...DEVICE,
   },
   examples: [

@@ -128,7 +128,7 @@ const finetune = () => ['finetune', 'classify', at.artifact, '--studies', at.par
 test('finetune classify: from named weights, frozen parts as they were, the best step kept, resumed to the same bytes', async () => {
   refused(await t3dc(...finetune(), '-o', join(at.dir, 'f0')), 'missing-argument');
   const fresh = [...finetune(), '--weights', at.weights, '--val-every', '2', '--hold-out', '2', '--seed', '4'];
-  const whole = ok(await t3dc(...fresh, '--steps', '6', '-o', join(at.dir, 'whole')));
+  const whole = ok(await t3dc(...fresh, '--steps', '6', '--workers', '2', '-o', join(at.dir, 'whole')));
   assert.match(whole.stderr, /31 of 42 tensors loaded: encoder \(6\), text \(21\), contrast \(4\)/);
   assert.match(whole.stderr, /drawn from the seed instead: .*classify \(2\)/);
   assert.match(whole.stderr, /1 rows of labels.csv are of none of the studies/);
@@ -153,7 +153,7 @@ test('finetune classify: from named weights, frozen parts as they were, the best
   const part = join(at.dir, 'parted');
   const stopped = await interrupted('"event":"step","step":3,', ...fresh, '--steps', '6', '-o', part);
   assert.is(stopped.code, 130, stopped.stderr);
-  ok(await t3dc('finetune', 'classify', at.artifact, '--resume', '-o', part, ...WASM));
+  ok(await t3dc('finetune', 'classify', at.artifact, '--resume', '--workers', '0', '-o', part, ...WASM));
   for (const name of ['weights', 'best', 'checkpoint']) {
     const file = `${name}.safetensors`;
     assert.ok(

@@ -135,7 +135,7 @@ test('train: interrupted and resumed, it ends with the bytes of a run that was n
     '--accumulate',
     '2',
   ];
-  const whole = await t3dc([...fresh, '-o', join(dir, 'whole')]);
+  const whole = await t3dc([...fresh, '--workers', '2', '-o', join(dir, 'whole')]);
   assert.is(whole.code, 0, told(whole));
   assert.is(whole.json.step, 40);
   const part = join(dir, 'part');
@@ -148,7 +148,7 @@ test('train: interrupted and resumed, it ends with the bytes of a run that was n
   assert.is(stopped.code, 130, told(stopped));
   const again = await t3dc([...fresh, '-o', part]);
   assert.is((again.json.error as { code: string }).code, 'run-exists');
-  const resumed = await t3dc([...train, '-o', part, '--resume']);
+  const resumed = await t3dc([...train, '-o', part, '--resume', '--workers', '0']);
   assert.is(resumed.code, 0, told(resumed));
   const files = ['weights', 'weights.ema', 'best', 'checkpoint'].map((name) => `${name}.safetensors`);
   for (const name of files)
@@ -167,7 +167,7 @@ test('train: interrupted and resumed, it ends with the bytes of a run that was n
 async function metricsOf(run: string): Promise<Record<string, number | null>[]> {
   const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
   return lines.map((l) => {
-    const { 'train/ms': _, ...rest } = JSON.parse(l) as Record<string, number | null>;
+    const { 'train/ms': _, 'train/waited': __, ...rest } = JSON.parse(l) as Record<string, number | null>;
     return rest;
   });
 }
@@ -176,6 +176,7 @@ test('the run folder tells all: configuration, report, model card, events', asyn
   const read = (name: string) => readFile(join(dir, 'whole', name), 'utf8');
   const config = JSON.parse(await read('config.json')) as Record<string, Record<string, unknown>>;
   assert.equal(config.plan!.best, 'dice');
+  assert.is(config.plan!.workers, 2);
   assert.equal(config.training!.average, 'ema');
   assert.equal(config.data!.validation, { folder: join(dir, 'data'), cases: 1 });
   const manifest = JSON.parse(await readFile(join(artifact, 'manifest.json'), 'utf8')) as { graphHash: string };
@@ -187,6 +188,7 @@ test('the run folder tells all: configuration, report, model card, events', asyn
     'data:image/png;base64,',
     'mean Dice',
     'allocated on the device',
+    'Waited for data',
   ])
     assert.match(report, part);
   const card = await read('model-card.md');

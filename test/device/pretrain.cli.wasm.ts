@@ -89,7 +89,7 @@ test.after(async ({ dir }) => {
 async function metricsOf(run: string): Promise<Record<string, number | null>[]> {
   const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
   return lines.map((l) => {
-    const { 'train/ms': _, ...rest } = JSON.parse(l) as Record<string, number | null>;
+    const { 'train/ms': _, 'train/waited': __, ...rest } = JSON.parse(l) as Record<string, number | null>;
     return rest;
   });
 }
@@ -106,7 +106,7 @@ test('a run that was stopped ends with the bytes of one that was not, and says w
     ...['--pairs', data, '--val', join(dir, 'val'), '--tokenizer', tokenizer],
     ...['--steps', '30', '--seed', '5', '--accumulate', '2', '--diagnose-every', '10', '--cache', '100KiB'],
   ];
-  const whole = await t3dc([...fresh, '-o', join(dir, 'whole')]);
+  const whole = await t3dc([...fresh, '--workers', '2', '-o', join(dir, 'whole')]);
   assert.is(whole.code, 0, told(whole));
   const start = event(whole, 'start');
   assert.is(start.method, 't3d');
@@ -122,7 +122,7 @@ test('a run that was stopped ends with the bytes of one that was not, and says w
   assert.is(stopped.code, 130, told(stopped));
   const again = await t3dc([...fresh, '-o', part]);
   assert.is(errorOf(again)?.code, 'run-exists');
-  const resumed = await t3dc([...pretrain, '-o', part, '--resume']);
+  const resumed = await t3dc([...pretrain, '-o', part, '--resume', '--workers', '0']);
   assert.is(resumed.code, 0, told(resumed));
   for (const name of ['weights', 'best', 'checkpoint'].map((n) => `${n}.safetensors`))
     assert.ok((await readFile(join(part, name))).equals(await readFile(join(dir, 'whole', name))), `${name} differs`);

@@ -6,7 +6,7 @@ import { PHANTOM_LABELS } from '../../data/index.ts';
 import { type Manifest, T3dcError } from '../../runtime/index.ts';
 import { lateralityOf, segmentationContract } from '../../tasks/index.ts';
 import { mirrorsOf } from '../../tasks/segment.ts';
-import { caseOf } from '../../tasks/train-segmentation.ts';
+import { caseOf } from '../../tasks/segmentation-samples.ts';
 
 test('sides: pairs swap, single sides and unknown names forbid mirroring', () => {
   assert.equal(lateralityOf(PHANTOM_LABELS), [[3, 4]]);

@@ -1,0 +1,24 @@
+// Where the samples of `t3dc finetune classify` are made, on a thread of its own or not: data/loader.ts opens it.
+import type { SampleKey, SampleSource } from '../data/loader-threads.ts';
+import {
+  type ClassificationSample,
+  ClassificationSampler,
+  type ClassificationSampling,
+} from '../tasks/classification-samples.ts';
+import { CHUNK_SHARE, chunksFor } from './scans.ts';
+import { type ScanFile, sourceOf } from './studies.ts';
+
+export interface ClassificationSource {
+  readonly studies: readonly ScanFile[];
+  readonly sampling: ClassificationSampling & { readonly cacheBytes: number };
+}
+
+export function open({ studies, sampling }: ClassificationSource): SampleSource<ClassificationSample> {
+  const { cacheBytes } = sampling;
+  const chunks = chunksFor(cacheBytes);
+  const sampler = new ClassificationSampler(
+    studies.map((file) => sourceOf(file, chunks)),
+    { ...sampling, cacheBytes: Math.floor(cacheBytes * (1 - CHUNK_SHARE)) },
+  );
+  return { sample: ({ epoch, index, item }: SampleKey) => sampler.sample(epoch * studies.length + index, item) };
+}
