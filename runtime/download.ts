@@ -75,7 +75,8 @@ async function get(
       data = larger;
     }
     data.set(part.value, done);
-    onBytes?.((done = end), length);
+    done = end;
+    onBytes?.(done, length);
   }
   if (done !== length) onBytes?.(done, done);
   return { data: done === data.length ? data : data.slice(0, done), response };

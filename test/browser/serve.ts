@@ -1,4 +1,5 @@
-// A folder over http on loopback, with or without the headers that isolate a page.
+// A folder over http on loopback, with or without the headers that isolate a page or forbid it scripts of other origins.
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,18 +12,30 @@ const TYPES: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
   '.wgsl': 'text/plain',
 };
-const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
+/** Headers by the path's prefix; several may follow each other: /isolated/csp/page.html. */
+const PREFIXES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  '/isolated': { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
+  '/csp': { 'content-security-policy': "script-src 'self' 'wasm-unsafe-eval'" },
+};
 
-/** `pages`: text by path, before the folder's files. Paths under /isolated/ are the same, cross-origin isolated. */
+/** `pages`: text by path, before the folder's files. `requests`: what was asked for, as `GET /page.html`. */
 export async function serve(folder: string, pages: Readonly<Record<string, string>>) {
+  const requests: string[] = [];
   const server = createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
-    const isolated = path.startsWith('/isolated/');
-    const name = normalize(isolated ? path.slice('/isolated'.length) : path);
+    let path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
+    let headers: Record<string, string> = {};
+    for (let prefix = prefixOf(path); prefix; prefix = prefixOf(path)) {
+      headers = { ...headers, ...PREFIXES[prefix] };
+      path = path.slice(prefix.length);
+    }
+    const name = normalize(path);
+    requests.push(`${request.method} ${name}`);
     try {
-      const body = pages[name] ?? (await readFile(join(folder, name)));
-      const type = TYPES[extname(name)] ?? 'application/octet-stream';
-      response.writeHead(200, { 'content-type': type, ...(isolated ? ISOLATED : {}) }).end(body);
+      const body = Buffer.from(pages[name] ?? (await readFile(join(folder, name))));
+      headers['content-type'] = TYPES[extname(name)] ?? 'application/octet-stream';
+      headers['content-length'] = String(body.length);
+      headers.etag = `"${createHash('sha256').update(body).digest('hex').slice(0, 16)}"`;
+      response.writeHead(200, headers).end(request.method === 'HEAD' ? undefined : body);
     } catch {
       response.writeHead(404).end();
     }
@@ -31,6 +44,7 @@ export async function serve(folder: string, pages: Readonly<Record<string, strin
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
+    requests,
     close: () =>
       new Promise<void>((done) => {
         server.closeAllConnections();
@@ -38,3 +52,5 @@ export async function serve(folder: string, pages: Readonly<Record<string, strin
       }),
   };
 }
+
+const prefixOf = (path: string): string | undefined => Object.keys(PREFIXES).find((p) => path.startsWith(`${p}/`));
