@@ -61,6 +61,7 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
       agreement: 1,
       placeKeys: d.placeKeys,
       normalize: d.normalize,
+      kappa: d.kappa,
       temperature: d.temperature,
       lambdaSentence: d.lambdaSentence,
     },

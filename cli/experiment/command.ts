@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Context } from '../command.ts';
 import { CliError, UsageError } from '../errors.ts';
 import { columns } from '../units.ts';
-import { ARMS, type Arm, type Declaration, FULL, SMALL } from './declaration.ts';
+import { ARMS, type Arm, DEVELOPMENT, type Declaration, FULL, SMALL } from './declaration.ts';
 import { begun, type ExperimentOptions, experiment } from './index.ts';
 import { one } from './one.ts';
 import type { Results } from './results.ts';
@@ -22,9 +22,6 @@ interface Values {
   readonly resume: boolean;
   readonly only: string | undefined;
 }
-
-/** Of the phantom on which things are tried: never the one that is judged. */
-const DEVELOPMENT = 7;
 
 export async function runExperiment(v: Values, context: Context): Promise<void> {
   const old = v.resume || v.only !== undefined ? begun(v.out) : null;

@@ -1,6 +1,6 @@
 // What the experiment does, every constant of it: ../../docs/results.md declares it, config.json of a run repeats it.
 
-/** Ways to pre-train; `scratch` does not. `t3d-tcl` is `t3d` without restoration. */
+/** Ways to pre-train; `scratch` does not. */
 export const ARMS = [
   'scratch',
   'restore',
@@ -27,6 +27,8 @@ export interface Declaration {
   readonly judged: 'development' | 'test';
   readonly arms: readonly Arm[];
   readonly seeds: readonly number[];
+  /** Arms with fewer seeds: how many, the first ones. */
+  readonly fewer: Readonly<Partial<Record<Arm, number>>>;
 
   // ── pre-training
   readonly steps: number;
@@ -43,6 +45,8 @@ export interface Declaration {
   readonly placeKeys: boolean;
   /** Over what the sentences' answers are normalised. */
   readonly normalize: 'batch' | 'studies';
+  /** Factor of the sentences' scores. */
+  readonly kappa: number;
   /** τ at the start. */
   readonly temperature: number;
   /** Weight of each sentence's own cross-entropy. */
@@ -65,6 +69,7 @@ export interface Declaration {
 
   // ── lesions segmented after fine-tuning on masks
   readonly segmentation: {
+    readonly arms: readonly Arm[];
     /** Seeds of each fraction of the masks; 0 leaves it out. */
     readonly seeds: readonly number[];
     readonly steps: number;
@@ -76,12 +81,13 @@ export interface Declaration {
 }
 
 export const FULL: Declaration = {
-  phantom: 2026,
+  phantom: 2027,
   studies: { train: 320, masks: 80, development: 64, test: 128 },
   judged: 'test',
   arms: ARMS,
   seeds: [0, 1, 2, 3, 4, 5],
-  steps: 350,
+  fewer: { restore: 3, contrast: 3, swinssl: 3 },
+  steps: 200,
   warmup: 20,
   batch: 16,
   lr: 1e-3,
@@ -91,7 +97,8 @@ export const FULL: Declaration = {
   textLayers: 1,
   sentences: 12,
   placeKeys: true,
-  normalize: 'batch',
+  normalize: 'studies',
+  kappa: 1,
   temperature: 0.1,
   lambdaSentence: 0,
   restoration: { restore: 1, contrast: 1, swinssl: 1 },
@@ -102,16 +109,30 @@ export const FULL: Declaration = {
   fractions: [0.05, 0.2, 1],
   draws: 8,
   c: 0.01,
-  segmentation: { seeds: [6, 3, 3], steps: 600, crops: 4, lr: 1e-3, weight: 10 },
+  segmentation: {
+    arms: ['t3d', 't3d-shuffled', 'scratch', 'fullclip', 'restore'],
+    seeds: [6, 3, 3],
+    steps: 600,
+    crops: 4,
+    lr: 1e-3,
+    weight: 10,
+  },
 };
 
-/** The small copy that tests run: t3d against its control, encoder alone. */
+/** Seeds of an arm. */
+export const seedsOf = (arm: Arm, d: Declaration): readonly number[] =>
+  d.seeds.slice(0, d.fewer[arm] ?? d.seeds.length);
+
+/** Of the phantom on which things are tried: never the one that is judged. */
+export const DEVELOPMENT = 7;
+
+/** The small copy that tests run, on development studies: t3d against its control, encoder alone. */
 export const SMALL: Declaration = {
   ...FULL,
+  phantom: DEVELOPMENT,
   judged: 'development',
   arms: ['t3d', 't3d-shuffled'],
   seeds: [0, 1, 2],
-  steps: 200,
   fractions: [1],
   draws: 1,
   segmentation: { ...FULL.segmentation, seeds: [0, 0, 0] },

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../errors.ts';
-import { ARMS, type Arm, type Declaration } from './declaration.ts';
+import { ARMS, type Arm, type Declaration, seedsOf } from './declaration.ts';
 
 export interface Unit {
   readonly arm: Arm;
@@ -33,21 +33,27 @@ export const nameOf = (u: Unit): string =>
     ...(u.fraction === undefined ? [] : [percent(u.fraction)]),
   ].join(':');
 
-/** All of a declaration, in the order in which they are done: the primary comparison, the other arms, then what is asked of all. */
+/** All of a declaration, in the order in which they are done: the primary comparison and where its sentences look; then the other
+ *  arms seed by seed, and the lesions of all, those with most masks first. */
 export function unitsOf(d: Declaration): Unit[] {
-  const arms = [...d.arms].sort((a, b) => Number(isPrimary(b)) - Number(isPrimary(a)));
-  const pretrain = [arms.filter(isPrimary), arms.filter((a) => !isPrimary(a))].flatMap((part) =>
-    d.seeds.flatMap((seed) => part.map((arm): Unit => ({ arm, seed, task: 'pretrain' }))),
-  );
-  const pointing = arms
-    .filter(isPrimary)
-    .flatMap((arm) => d.seeds.map((seed): Unit => ({ arm, seed, task: 'pointing' })));
-  const masks = d.fractions.flatMap((fraction, i) =>
-    d.seeds
-      .slice(0, d.segmentation.seeds[i] ?? 0)
-      .flatMap((seed) => arms.map((arm): Unit => ({ arm, seed, task: 'masks', fraction }))),
-  );
-  return [...pretrain, ...pointing, ...masks];
+  const of = (arms: readonly Arm[], task: Unit['task']): Unit[] =>
+    d.seeds.flatMap((seed) =>
+      arms.filter((arm) => seedsOf(arm, d).includes(seed)).map((arm): Unit => ({ arm, seed, task })),
+    );
+  const primary = d.arms.filter(isPrimary);
+  const others = d.arms.filter((arm) => !isPrimary(arm));
+  const masks = d.fractions
+    .map((fraction, i) => ({ fraction, seeds: d.segmentation.seeds[i] ?? 0 }))
+    .reverse()
+    .flatMap(({ fraction, seeds }) =>
+      of(
+        d.segmentation.arms.filter((arm) => d.arms.includes(arm)),
+        'masks',
+      )
+        .filter((u) => d.seeds.indexOf(u.seed) < seeds)
+        .map((u) => ({ ...u, fraction })),
+    );
+  return [...of(primary, 'pretrain'), ...of(primary, 'pointing'), ...of(others, 'pretrain'), ...masks];
 }
 
 /** `t3d:0`, `t3d:0:pointing`, `t3d:0:masks:5`. */
