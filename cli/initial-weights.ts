@@ -1,8 +1,9 @@
 // Weights from a file into a session: all that the artifact has, or, to begin a training, what there is; and what came from where.
 import { readBytes } from '../data/node.ts';
-import { readSafetensors, type Session } from '../runtime/index.ts';
+import type { Session } from '../runtime/index.ts';
 import { CliError } from './errors.ts';
 import type { Output } from './output.ts';
+import { checkpointNames } from './weight-counts.ts';
 
 /**
  * All that these entries read. A file's tensors that the artifact does not have are left out, and told: heads, decoders and text
@@ -16,7 +17,7 @@ export async function loadNeeded(
   out: Output,
 ): Promise<Uint8Array> {
   const file = await readBytes(path);
-  const report = await session.loadWeights(file, { strict: false, ...checkpointNames(session, file) });
+  const report = await session.loadWeights(file, { strict: false, ...checkpointNames(session.manifest, file) });
   const { parameters } = session.manifest;
   const needed = new Set(entries.flatMap((e) => session.entry(e).parameters.map((n) => parameters[n]!.name)));
   const lacking = [...report.missing, ...report.shapeMismatch.map((m) => m.name)].filter((n) => needed.has(n));
@@ -42,7 +43,7 @@ export interface Beginning {
 /** What the file has of the model; what it lacks stays as it was drawn. Tells both. @throws what `loadWeights` throws */
 export async function loadInitial(session: Session, path: string, out: Output): Promise<Beginning> {
   const file = await readBytes(path);
-  const report = await session.loadWeights(file, { strict: false, ...checkpointNames(session, file) });
+  const report = await session.loadWeights(file, { strict: false, ...checkpointNames(session.manifest, file) });
   const found: Beginning = {
     loaded: report.matched,
     drawn: [...report.missing, ...report.shapeMismatch.map((m) => m.name)],
@@ -56,13 +57,6 @@ export async function loadInitial(session: Session, path: string, out: Output): 
   for (const m of report.shapeMismatch) out.note(`  ${m.name} is of another shape in the file`);
   if (found.unused.length > 0) out.note(`not used: ${parts(found.unused)} (${found.unused.length})`);
   return found;
-}
-
-/** Of a checkpoint its weights alone. */
-function checkpointNames(session: Session, file: Uint8Array): { rename?: (name: string) => string | null } {
-  if (readSafetensors(file).metadata.format !== 't3dc-checkpoint-1') return {};
-  const names = new Set(session.manifest.parameters.map((p) => p.name));
-  return { rename: (name) => (names.has(name) ? name : null) };
 }
 
 /** Names by the part of the model that they are of: `encoder (14), classify (2)`. */

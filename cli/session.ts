@@ -2,6 +2,7 @@
 import type { Session } from '../runtime/index.ts';
 import { CliError } from './errors.ts';
 import type { Output } from './output.ts';
+import type { WeightCounts } from './weight-counts.ts';
 
 export interface OpenRequest {
   readonly device: 'auto' | 'webgpu' | 'wasm';
@@ -46,24 +47,13 @@ export async function withSession<T>(
 }
 
 /** Loads weights.safetensors, a published model's file, or the weights of a training checkpoint. Tells what was matched. */
-export async function loadWeightsFile(session: Session, path: string, out: Output): Promise<void> {
+export async function loadWeightsFile(session: Session, path: string, out: Output): Promise<WeightCounts> {
   const { readBytes } = await import('../data/node.ts');
-  const { readSafetensors } = await import('../runtime/index.ts');
+  const { checkpointNames, showWeights, weightCounts } = await import('./weight-counts.ts');
   const file = await readBytes(path);
-  if (readSafetensors(file).metadata.format === 't3dc-checkpoint-1') {
-    // Its optimiser state is not wanted here: only tensors that are parameters count.
-    const names = new Set(session.manifest.parameters.map((p) => p.name));
-    await session.loadWeights(file, { rename: (name) => (names.has(name) ? name : null) });
-    return;
-  }
-  const report = await session.loadWeights(file);
-  for (const d of report.dialects) out.note(`${path}: ${d.tensors} tensors by the names of ${d.name}`);
-  if (report.ignored.length > 0) {
-    const few = report.ignored.slice(0, 3).join(', ');
-    out.note(
-      `${path}: ${report.ignored.length} tensors that this artifact does not use left out: ${few}${report.ignored.length > 3 ? ', …' : ''}`,
-    );
-  }
+  const report = await session.loadWeights(file, checkpointNames(session.manifest, file));
+  for (const line of showWeights(path, report, session.manifest)) out.note(line);
+  return weightCounts(report, session.manifest);
 }
 
 /** @throws CliError `no-weights` when neither weights nor a seed were given to a model that has parameters */

@@ -284,13 +284,19 @@ async function writeLists(out: string, manifest: PreparedSet): Promise<void> {
   const pairs = studies.map(({ name, image, label, report, patient, study, group, split, fold }) =>
     JSON.stringify({ name, image, label, report, patient, study, group, split, fold }),
   );
+  // What the set itself keeps for validation or test is trained on by nobody who does not ask for it; tests are often without labels.
+  const part = (split: Study['split']) => studies.filter((s) => (s.split ?? 'train') === split);
+  const listed = (split: Study['split']) => part(split).map(({ name, image, label }) => ({ name, image, label }));
+  const [validation, test] = [listed('validation'), listed('test')];
   const dataset = {
     name: basename(manifest.source),
     description: `prepared by t3dc from the layout ${manifest.layout.name}`,
     modality: { '0': 'CT' },
     ...(classes && { labels: Object.fromEntries(classes.map((name, id) => [String(id), name])) }),
-    numTraining: studies.length,
-    training: studies.map(({ name, image, label }) => ({ name, image, label })),
+    numTraining: part('train').length,
+    training: listed('train'),
+    ...(validation.length > 0 && { validation }),
+    ...(test.length > 0 && { numTest: test.length, test }),
   };
   await writeFileAtomic(join(out, 'pairs.jsonl'), pairs.map((line) => `${line}\n`).join(''));
   await writeFileAtomic(join(out, 'dataset.json'), `${JSON.stringify(dataset, null, 1)}\n`);

@@ -1,6 +1,8 @@
 // A WordPiece vocabulary from a corpus, as a tokenizer.json that Hugging Face's tokenizers read: for a text tower that is trained from
 // nothing, where nothing can be downloaded. Pieces are merged by frequency (as their WordPieceTrainer does); equal counts by
-// the pair's spelling, so that the same texts give the same file.
+// the pair's spelling, so that the same texts give the same file. And the same from the vocab.txt of older folders.
+
+import { DataError } from './errors.ts';
 
 export const SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] as const;
 const CONTINUED = '##';
@@ -85,8 +87,29 @@ class Pairs {
   }
 }
 
+/** The pieces of a vocab.txt, a line each, the line's number being the id. @throws `vocabulary-file` */
+export function piecesIn(text: string, name: string): string[] {
+  const lines = text.replace(/\n$/, '').split('\n');
+  const pieces = lines.map((line) => line.replace(/\r$/, ''));
+  const lacking = SPECIAL_TOKENS.filter((t) => t !== '[MASK]' && !pieces.includes(t));
+  if (lacking.length > 0)
+    throw new DataError('vocabulary-file', 'This is no vocabulary of a BERT.', {
+      found: `${pieces.length} lines in ${name}, none of them ${lacking.join(' or ')}`,
+      expected: 'a WordPiece piece a line, special tokens among them',
+      fix: 'take vocab.txt from the folder of a BERT; RoBERTa has vocab.json and merges.txt, and a tokenizer.json',
+    });
+  return pieces;
+}
+
+export interface WordPieceNormalizer {
+  /** Default true. */
+  readonly lowercase?: boolean;
+  /** Default false. */
+  readonly stripAccents?: boolean;
+}
+
 /** tokenizer.json of a BERT with these pieces. */
-export function tokenizerJson(pieces: readonly string[]): object {
+export function tokenizerJson(pieces: readonly string[], normalizer: WordPieceNormalizer = {}): object {
   const id = (token: string): number => pieces.indexOf(token);
   const special = (token: string) => ({ SpecialToken: { id: token, type_id: 0 } });
   const named = (token: string) => ({ id: token, ids: [id(token)], tokens: [token] });
@@ -94,7 +117,7 @@ export function tokenizerJson(pieces: readonly string[]): object {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: SPECIAL_TOKENS.map((content) => ({
+    added_tokens: SPECIAL_TOKENS.filter((t) => pieces.includes(t)).map((content) => ({
       id: id(content),
       content,
       single_word: false,
@@ -107,8 +130,8 @@ export function tokenizerJson(pieces: readonly string[]): object {
       type: 'BertNormalizer',
       clean_text: true,
       handle_chinese_chars: true,
-      strip_accents: false,
-      lowercase: true,
+      strip_accents: normalizer.stripAccents ?? false,
+      lowercase: normalizer.lowercase ?? true,
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },
     post_processor: {

@@ -1,5 +1,6 @@
 import { command } from '../command.ts';
 import { columns, showBytes, showCount, showFlops } from '../units.ts';
+import type { WeightCounts } from '../weight-counts.ts';
 import { facts, summary } from './build.ts';
 
 export const inspect = command({
@@ -11,11 +12,20 @@ export const inspect = command({
   positionals: [{ name: 'ARTIFACT', help: 'folder or .t3dc file that t3dc build wrote' }],
   options: {
     html: { kind: 'text', value: 'FILE', help: 'write a page with the memory plans as pictures' },
+    weights: {
+      kind: 'text',
+      value: 'FILE',
+      help: 'tell what it would take of these weights (safetensors), by whose names, and what not',
+    },
     kernels: { kind: 'integer', min: 0, default: 12, value: 'N', help: 'print the N kernels with the most work' },
   },
   examples: [
     ['t3dc inspect dist/t3d', 'a summary'],
     ['t3dc inspect dist/t3d --html t3d.html', 'everything as a page'],
+    [
+      't3dc inspect dist/t3d --weights model_swinvit.safetensors',
+      'whether published weights fit, before they are used',
+    ],
     ['t3dc inspect model.t3dc --json', 'for programs'],
   ],
   async run({ ARTIFACT }, values, { out }) {
@@ -44,6 +54,15 @@ export const inspect = command({
     out.line(
       `${ARTIFACT}: ${Object.keys(m.files).length + 1} files, ${showBytes(size)}, graph ${m.graphHash.slice(0, 16)}`,
     );
+    let weights: WeightCounts | undefined;
+    if (values.weights !== undefined) {
+      const { readBytes } = await import('../../data/node.ts');
+      const { showWeights, weightCounts, wouldTake } = await import('../weight-counts.ts');
+      const report = wouldTake(m, await readBytes(values.weights));
+      out.line();
+      out.lines(showWeights(values.weights, report, m, 'fit'));
+      weights = weightCounts(report, m);
+    }
     if (values.html !== undefined) {
       const { writeFileAtomic } = await import('../../data/node.ts');
       const { inspectPage } = await import('../inspect-page.ts');
@@ -57,6 +76,7 @@ export const inspect = command({
       preprocess: m.preprocess,
       bytes: size,
       kernels: kernels.map(({ k, dispatches }) => ({ ...k, dispatches })),
+      weights,
       html: values.html,
     });
   },

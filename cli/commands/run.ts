@@ -34,7 +34,7 @@ export const run = command({
     await withSession(ARTIFACT, values, out, async (session) => {
       const entry = session.entry(ENTRY);
       needWeights(session, values.weights, values.seed);
-      if (values.weights !== undefined) await loadWeightsFile(session, values.weights, out);
+      const weights = values.weights === undefined ? undefined : await loadWeightsFile(session, values.weights, out);
       const ports = new Map(entry.inputs.map((p) => [p.name, p]));
       const inputs: Record<string, ReturnType<typeof inputFrom>> = {};
       for (const [name, tensor] of stored.tensors) {
@@ -67,7 +67,7 @@ export const run = command({
       );
       if (grads) out.line(`${gradients} gradients, norm ${norm(Object.values(grads)).toPrecision(6)}`);
       out.line(`${values.out}  (${showTime(ms)} on ${session.device.description})`);
-      out.json({ out: values.out, device: session.device, ms, outputs: facts, gradients });
+      out.json({ out: values.out, device: session.device, weights, ms, outputs: facts, gradients });
     });
   },
 });

@@ -98,7 +98,12 @@ export const segment = command({
     const maxBytes = values.memory === undefined ? undefined : parseBytes('memory', values.memory);
     const only = values['largest-component-of'];
     const { series } = values;
-    const dicom = { series, signal, onNote: (note: string) => out.note(note) };
+    const read: string[] = [];
+    const onNote = (note: string) => {
+      read.push(note);
+      out.note(note);
+    };
+    const dicom = { series, signal, onNote };
     const image = await readVolume(values.in, { dicom });
     const rawTruth = values.truth === undefined ? undefined : await readVolume(values.truth);
     const { labelIds, withClasses } = await import('../label-ids.ts');
@@ -108,7 +113,7 @@ export const segment = command({
       const ids = values.labels === undefined ? null : labelIds(values.labels, contract);
       const truth = rawTruth && withClasses(rawTruth, ids);
       const write = await labelWriter(image, { ...values, algorithm: session.manifest.model.name });
-      await loadWeightsFile(session, values.weights, out);
+      const weights = await loadWeightsFile(session, values.weights, out);
       const started = performance.now();
       const { probabilities: folder, 'probability-type': type } = values;
       const files = folder === undefined ? undefined : await ProbabilityFiles.create(folder, classNames, type);
@@ -166,6 +171,7 @@ export const segment = command({
       out.json({
         out: values.out,
         device: session.device,
+        weights,
         windows: result.windows,
         ms,
         millilitres: Object.fromEntries(classNames.map((n, i) => [n, result.millilitres[i]])),
@@ -173,7 +179,7 @@ export const segment = command({
         mean: score?.mean,
         removed: result.removed,
         probabilities,
-        notes: result.notes,
+        notes: [...read, ...result.notes],
       });
     });
   },

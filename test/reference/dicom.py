@@ -271,8 +271,36 @@ def enhanced(out):
     save(out, "enhanced", {"all.dcm": data(ds), "truth.nii.gz": truth(hu, placed(0), *AXIAL, (0, 0, 2.5), (0.7, 0.9))})
 
 
+def body(out):
+    """A study that a model can be given: a scout, an arterial and a venous series of a body with two organs, and a secondary capture."""
+    z, y, x = np.mgrid[0:12, 0:20, 0:24]
+    ball = lambda cz, cy, cx, rz, ry, rx: ((z - cz) / rz) ** 2 + ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2 <= 1
+    hu = np.full(z.shape, -1000, np.int16)
+    hu[ball(5.5, 9.5, 11.5, 9, 8.5, 10.5)] = 40
+    hu[ball(6, 9, 7, 4, 4, 4)] = 110
+    hu[ball(5, 10, 16, 3, 3, 3)] = 130
+    frame = {"FrameOfReferenceUID": f"{ROOT}.9.1", "StudyDate": "20200304", "StudyTime": "101112"}
+    files = {"DICOMDIR.txt": b"no DICOM"}
+
+    def add(series, volume, description, kernel, **more):
+        for n, plane in enumerate(volume):
+            ds = image(plane + 1024, placed(n, (-60, -50, -300), (0, 0, 5)), n, spacing=(5, 5), thickness=5, series=series,
+                       study=9, SeriesDescription=description, ConvolutionKernel=kernel, **frame, **more)
+            files[f"S{series}/IM{(n * 5) % len(volume):04d}"] = data(ds)
+
+    add(1, hu[5:6], "Topogram", "T20f", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    add(2, hu - 20, "Abdomen arterial 5.0", "B30f")
+    add(3, hu, "Abdomen venous 5.0", "B30f")
+    add(4, hu, "Abdomen venous 5.0 lung", "B70f")
+    report = blank(EnhancedSRStorage, 1, study=9, series=5)
+    report.Modality = "SR"
+    files["S5/report"] = data(report)
+    files["truth.nii.gz"] = truth(hu.astype(np.float32), (-60, -50, -300), *AXIAL, (0, 0, 5), (5, 5))
+    save(out, "body", files)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "golden/dicom")
     folder.mkdir(parents=True, exist_ok=True)
-    for case in (oblique, padding, compressed, study, phases, doubled, ramps, enhanced):
+    for case in (oblique, padding, compressed, study, phases, doubled, ramps, enhanced, body):
         case(folder)
