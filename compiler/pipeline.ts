@@ -13,6 +13,7 @@ import { peakOf } from './lifetimes.ts';
 import { lossScale } from './loss-scale.ts';
 import { Lowering, type Root } from './lower.ts';
 import { order } from './order.ts';
+import { holds } from './placement.ts';
 import { halfStorage } from './precision.ts';
 import { print } from './print.ts';
 import { type Program, type Step, TensorTable } from './program.ts';
@@ -114,7 +115,8 @@ export function compileEntry(m: TracedModel, entry: TracedEntry, o: Options = {}
   );
   if (!entry.loss) return { entry, table, forward, grad: null, uses };
 
-  const trainable = uses.filter((n) => m.parameters.get(n)!.info.trainable);
+  const held = holds(entry);
+  const trainable = uses.filter((n) => m.parameters.get(n)!.info.trainable && !held(n));
   const half = o.precision === 'f16';
   const grads = differentiate(
     entry.outputs[entry.loss]!,

@@ -70,6 +70,12 @@ export function placeParameters(m: TracedModel): Placement {
   return { places, trainable: Math.ceil(end / (4 * ROW)) * 4 * ROW, frozen: align(frozen), rows };
 }
 
+/** Whether a group of the entry holds a parameter as it is: no gradient of it is computed, nor counted in the norm that clips. */
+export function holds(entry: TracedEntry): (name: string) => boolean {
+  const patterns = entry.groups.filter((g) => g.lr === 0).map((g) => new RegExp(g.match));
+  return (name) => patterns.some((p) => p.test(name));
+}
+
 /** Of every trainable parameter of the model. What the loss does not read stays as it is, as torch.optim leaves what has no
  *  gradient: no decay, and nothing of an older gradient that another entry left there. */
 function factorsOf(entry: TracedEntry, m: TracedModel): Map<string, Factors> {

@@ -151,7 +151,7 @@ export class Session {
     });
   }
 
-  /** Outputs and the gradients of the entry's loss by parameter name, in checkpoint layout. */
+  /** Outputs and the gradients of the entry's loss by parameter name, in checkpoint layout. What is frozen has none. */
   async grads(
     name: string,
     inputs: Inputs,
@@ -170,7 +170,10 @@ export class Session {
       const arena = this.#arena('gradients') ?? this.#arena('accumulator');
       if (arena === undefined)
         throw new T3dcError('bad-artifact', `${name} has a gradient program but no gradients arena`);
-      const trainable = entry.parameters.map((i) => this.manifest.parameters[i]!).filter((p) => p.trainable);
+      const held = (entry.training?.groups ?? []).filter((g) => g.lr === 0).map((g) => new RegExp(g.match));
+      const trainable = entry.parameters
+        .map((i) => this.manifest.parameters[i]!)
+        .filter((p) => p.trainable && !held.some((h) => h.test(p.name)));
       const grads: Record<string, Float32Array> = {};
       for (const [p, values] of await this.#store.read(trainable, arena)) grads[p.name] = values;
       return { outputs, grads };

@@ -171,6 +171,20 @@ export function optimGroupChecks(
       assert.not.equal(after.get('head.weight'), before.get('head.weight'));
     }));
 
+  test('what is frozen has no gradient, and none is computed; those of the rest are what they are without groups', () =>
+    using(async (s) => {
+      const { grads } = await s.grads('adamw', batch(0));
+      const { grads: all } = await s.grads('unclipped', batch(0));
+      assert.equal(
+        Object.keys(grads),
+        Object.keys(all).filter((name) => !name.startsWith('layers.0.')),
+      );
+      for (const [name, g] of Object.entries(grads)) assert.equal(g, all[name], name);
+      const work = (name: string): number => s.manifest.entries[name]!.flops.grad;
+      // 2 · 8 · 6 · 10 of layers.0's weight.
+      assert.ok(work('unclipped') - work('adamw') >= 960, `${work('unclipped')} and ${work('adamw')} FLOPs`);
+    }));
+
   for (const entry of ['guarded', 'unclipped'])
     test(`${entry}: gradients that are not finite change nothing, are counted, and are no step of Adam`, async () => {
       const plain = await using(async (s) => {
