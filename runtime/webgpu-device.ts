@@ -255,9 +255,10 @@ class WebGpuDevice implements Device {
     const words = program.stream(s, this.#manifest.entries[entry]!.index, MODES[mode], microstep);
     const stream = this.#block.stream(words).slice();
     // The plan's bindings are the same each time, so that one validated run vouches for the next.
-    const validate = this.#acquired.owned && !this.#validated.has(key);
+    const first = !this.#validated.has(key);
+    const validate = first && this.#acquired.owned;
     if (validate) this.#device.pushErrorScope('validation');
-    const errors: Promise<GPUError | null>[] = [];
+    const checks: Promise<unknown>[] = [];
     let encoder: GPUCommandEncoder | null = null;
     let pass: GPUComputePassEncoder | null = null;
     let count = 0;
@@ -268,7 +269,7 @@ class WebGpuDevice implements Device {
     const submit = (): void => {
       if (!encoder || !pass) return;
       pass.end();
-      if (!this.#acquired.owned) this.#scoped(() => queue.submit([encoder!.finish()]), errors);
+      if (!this.#acquired.owned) checks.push(this.#scoped(() => queue.submit([encoder!.finish()])));
       else queue.submit([encoder.finish()]);
       this.#pacing.submitted(key, flops);
       encoder = null;
@@ -285,10 +286,10 @@ class WebGpuDevice implements Device {
         at += 1 + L.STEP_BLOCK_BYTES / 4;
         continue;
       }
-      const first = stream[at + 1]!;
-      const end = first + stream[at + 2]!;
+      const begin = stream[at + 1]!;
+      const end = begin + stream[at + 2]!;
       at += 3;
-      for (let i = first; i < end; i++) {
+      for (let i = begin; i < end; i++) {
         // Before the dispatch that would be too much, not after it.
         if (slices?.full(flops, this.#flops[i]!)) {
           const work = flops;
@@ -309,19 +310,28 @@ class WebGpuDevice implements Device {
     const work = flops;
     submit();
     if (slices) await this.#guard(slices.pause(work));
-    if (validate) errors.push(this.#device.popErrorScope());
-    for (const error of await this.#guard(Promise.all(errors))) if (error) this.#fail(gpuError(error));
-    this.#check();
-    this.#validated.add(key);
+    if (validate) checks.push(this.#reported(this.#device.popErrorScope()));
+    if (first) {
+      await this.#guard(Promise.all(checks));
+      this.#validated.add(key);
+    }
     await this.#guard(this.#pacing.room());
   }
 
-  /** Catches the errors of what is done at once, and nobody else's. */
-  #scoped(work: () => void, errors: Promise<GPUError | null>[]): void {
+  /** Catches the errors of what is done at once, and nobody else's. They are there before what is read back afterwards. */
+  #scoped(work: () => void): Promise<unknown> {
     this.#device.pushErrorScope('out-of-memory');
     this.#device.pushErrorScope('validation');
     work();
-    errors.push(this.#device.popErrorScope(), this.#device.popErrorScope());
+    return Promise.all([this.#reported(this.#device.popErrorScope()), this.#reported(this.#device.popErrorScope())]);
+  }
+
+  /** A scope's error is the session's; that the device was lost is told elsewhere. */
+  #reported(scope: Promise<GPUError | null>): Promise<void> {
+    return scope.then(
+      (error) => error && this.#fail(gpuError(error)),
+      () => {},
+    ) as Promise<void>;
   }
 
   async profile(entry: string, mode: RunMode): Promise<OpTime[]> {
