@@ -4,48 +4,11 @@ import * as assert from 'uvu/assert';
 import { build } from '../../compiler/index.ts';
 import type { EntrySpec } from '../../dsl/index.ts';
 import { model } from '../../dsl/index.ts';
-import t3d, { type Settings } from '../../models/t3d/index.ts';
-import type { Method } from '../../models/t3d/pretrain-settings.ts';
+import t3d from '../../models/t3d/index.ts';
 import { type Inputs, open, type Session } from '../../runtime/index.ts';
 import { type ReportEmbedding, Retrieval, zeroShot } from '../../tasks/retrieval.ts';
-import { classes, uniform } from '../counters.ts';
-
-const B = 4;
-const K = 2;
-const N = 8;
-const T = 12;
-const S = 3;
-
-const settingsOf = (method: Method): Settings => ({
-  ...t3d.settings,
-  backbone: 'unet',
-  channels: [4, 8],
-  size: [N, N, N],
-  batch: B,
-  textTokens: T,
-  textScope: method === 't3d' ? 'sentence' : 'report',
-  text: {
-    ...t3d.settings.text,
-    vocabSize: 40,
-    hiddenSize: 8,
-    layers: 1,
-    heads: 2,
-    intermediateSize: 16,
-    maxPositions: 16,
-  },
-  pretrain: {
-    ...t3d.settings.pretrain,
-    method,
-    tiles: method === 'clip' ? 1 : K,
-    tileBatch: 1,
-    sentences: S,
-    lambdaTir: 0,
-    placeKeys: true,
-    agreement: 1,
-  },
-});
-const PARTS = ['embedStudy', 'embedReport', 'contrastMoments', 'scorePairs'] as const;
-const METHODS = ['t3d', 'fullclip', 'clip'] as const;
+import { uniform } from '../counters.ts';
+import { B, inputsOf, METHODS, PARTS, S, settingsOf } from '../retrieve-model.ts';
 
 /** Of each method, its `diagnose` and its parts, under the method's name, and those of t3d under their own: one artifact. */
 const every = model({
@@ -69,20 +32,6 @@ test.before(async () => {
   session = await open(built.files, { device: 'wasm', threads: 1, seed: 5, onNotice: () => {} });
 });
 test.after(() => session.close());
-
-const LENGTHS = [12, 9, 7, 10];
-/** A sentence each three tokens; the third report has two, so that one place is empty. */
-function inputsOf(method: Method): Inputs {
-  const tiles = method === 'clip' ? 1 : K;
-  const mask = Int32Array.from({ length: B * T }, (_, i) => (i % T < LENGTHS[Math.floor(i / T)]! ? 1 : 0));
-  return {
-    tiles: uniform(9, 'tiles', B * tiles * N ** 3, 0.5, 0.5),
-    input_ids: classes(9, 'input_ids', B * T, 38).map((v, i) => (mask[i] ? v + 2 : 0)),
-    attention_mask: mask,
-    sentence_ids: mask.map((m, i) => (m ? Math.min(S, Math.floor((i % T) / 4) + 1) : 0)),
-    pair_mask: new Int32Array(B * B).fill(1),
-  };
-}
 
 const call = (name: string, all: Inputs): Promise<Record<string, Float32Array>> => {
   const ports = session.manifest.entries[name]!.inputs;
