@@ -38,14 +38,14 @@ const ABOUT: Readonly<Record<string, string>> = {
 
 /** A Markdown file. */
 export function modelCard({ config, step, steps, task, data, metrics, files, notes }: CardFacts): string {
-  const { model, entry, versions, plan, training, preprocess } = config;
+  const { command, model, entry, versions, plan, training, preprocess } = config;
   const rows = (values: Readonly<Record<string, unknown>>) => [
     '| setting | value |',
     '|---|---|',
     ...flat(values).map(([k, v]) => `| ${cell(k)} | ${cell(v)} |`),
   ];
   return [
-    `# ${model.name}, trained by \`${entry}\``,
+    `# ${model.name}, trained by \`t3dc ${command}\``,
     '',
     `${task} ${showCount(model.parameters)} parameters, after ${showCount(step)} of ${showCount(steps)} steps` +
       `${model.precision === 'f16' ? ', trained with f16 storage' : ''}.`,
@@ -88,7 +88,7 @@ export function modelCard({ config, step, steps, task, data, metrics, files, not
     '',
     '## Configuration',
     '',
-    ...rows({ ...plan, ...(training ? { 'as built': training } : {}) }),
+    ...rows({ command, entry, ...plan, ...(training ? { 'as built': training } : {}) }),
     '',
     '## Files',
     '',

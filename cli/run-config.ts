@@ -5,7 +5,7 @@ import { version } from './version.ts';
 type Training = NonNullable<Manifest['entries'][string]['training']>;
 
 export interface RunConfig<P> {
-  /** The command that wrote it: `train`. */
+  /** The command that wrote it: `train`, `finetune segment`. */
   readonly command: string;
   readonly entry: string;
   /** The command's own options, resolved. */

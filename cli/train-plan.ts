@@ -64,16 +64,17 @@ export interface TrainValues {
 
 /** What is asked for, over what a resumed run asked for, over the artifact's own. */
 export function planRun(
+  command: string,
   artifact: string,
   entry: string,
   manifest: Manifest,
   v: TrainValues,
 ): { plan: TrainPlan; checkpoint: string | null } {
-  const { base, checkpoint } = resumed<TrainPlan>('train', artifact, manifest, v);
+  const { base, checkpoint } = resumed<TrainPlan>(command, artifact, manifest, v);
   if (base && base.entry !== entry)
     throw new CliError('run-artifact', 'the run trains another entry', { found: entry, expected: base.entry });
   const data = v.data ?? base?.data;
-  if (data === undefined) throw new UsageError('missing-argument', 'train needs --data DIR');
+  if (data === undefined) throw new UsageError('missing-argument', `${command} needs --data DIR`);
   const training = manifest.entries[entry]?.training;
   const schedule = training?.schedule;
   const steps = v.steps ?? base?.steps ?? (schedule?.total || 1000);

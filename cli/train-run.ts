@@ -1,4 +1,4 @@
-// `t3dc train`: a run planned, executed and kept on disk.
+// `t3dc train` and `t3dc finetune segment`: a run planned, executed and kept on disk.
 import { resolve } from 'node:path';
 import { diagonalAffine, pictureOf } from '../data/index.ts';
 import { readBytes } from '../data/node.ts';
@@ -31,12 +31,19 @@ import { describeRun } from './train-report.ts';
 import { trainingLoop } from './training-loop.ts';
 import { columns, parseBytes, showTime } from './units.ts';
 
-export async function trainRun(artifact: string, entry: string, values: TrainValues, context: Context): Promise<void> {
+/** @param command that the run is of: what its folder says, and what goes on with it */
+export async function trainRun(
+  artifact: string,
+  entry: string,
+  values: TrainValues,
+  context: Context,
+  command = 'train',
+): Promise<void> {
   const { out } = context;
   const cacheBytes = parseBytes('cache', values.cache);
   const { manifest } = await openArtifact(artifact);
   const contract = segmentationContract(manifest);
-  const { plan, checkpoint } = planRun(artifact, entry, manifest, values);
+  const { plan, checkpoint } = planRun(command, artifact, entry, manifest, values);
   checkBest(plan, contract);
   const labels = plan.labels === null ? null : labelIds(plan.labels, contract);
   const set = await trainingSet(plan.data, contract.classes, { ...plan, labels });
@@ -56,7 +63,7 @@ export async function trainRun(artifact: string, entry: string, values: TrainVal
       validation: { folder: plan.valData ?? plan.data, cases: set.validation.length },
       labels: plan.labels,
     };
-    const config = runConfig('train', entry, manifest, plan, data);
+    const config = runConfig(command, entry, manifest, plan, data);
     const folder = await RunFolder.open(values.out, config, checkpoint ? session.step : null);
     tellPlan(session, plan, set, out);
     await trainInto(folder, session, config, set, { saveEvery: values['save-every'], cacheBytes }, context);
@@ -90,6 +97,8 @@ async function trainInto(
   const { plan } = config;
   let validation: Validation | null = null;
   let picture: ReportImage | null = null;
+  let absent: readonly string[] = [];
+  const warnings = () => (absent.length === 0 ? [] : [absentNote(absent, set.train.length)]);
   const batch = session.manifest.entries[plan.entry]!.inputs[0]!.shape[0] ?? 1;
   const classes = segmentationContract(session.manifest).classNames.slice(1);
   const end = await trainingLoop(
@@ -117,6 +126,10 @@ async function trainInto(
               signal,
             }),
           onNote: (note) => out.note(note),
+          onAbsent: (names) => {
+            absent = names;
+            out.note(absentNote(names, set.train.length));
+          },
           signal,
         }),
       validate: async () => {
@@ -140,7 +153,7 @@ async function trainInto(
             data: dataOf(plan, set),
             cases: { training: set.train.length, validation: set.validation.length },
             images: picture ? [picture] : [],
-            notes,
+            notes: [...warnings(), ...notes],
           },
           best,
         ),
@@ -170,6 +183,7 @@ async function trainInto(
     dice: validation && byName(validation),
     best: end.best?.best ?? null,
     stoppedEarly: end.stoppedEarly,
+    absentClasses: absent,
   });
 }
 
@@ -227,6 +241,9 @@ function slicesOf({ case: c, labels, dice }: FoundCase, session: Session, plan: 
   const png = pictureOf(volume, rows, { window: [0, 1], classes: classNames, values: dice });
   return { png, caption: `${c.name} of ${lastName(plan.valData ?? plan.data)}, held out, at step ${session.step}` };
 }
+
+const absentNote = (names: readonly string[], cases: number): string =>
+  `None of the ${cases} training cases has a voxel of ${names.join(', ')}: what they cannot show is not learned.`;
 
 const dataOf = (plan: TrainPlan, set: TrainingSet): string[] => [
   `Trained on ${set.train.length} labelled CT volumes of \`${lastName(plan.data)}\`.`,

@@ -1,5 +1,6 @@
 // The loop that every training command runs: steps, validation, the best step, early stopping, checkpoints, and what is left on
 // disk when the run ends, is interrupted or diverges.
+import { isDataError } from '../data/errors.ts';
 import { type Session, T3dcError, type TrainStep } from '../runtime/index.ts';
 import { BestStep } from './best.ts';
 import type { Context } from './command.ts';
@@ -167,6 +168,13 @@ async function brokenOff(
     folder.settle();
     out.note(`stopped at step ${session.step} of ${plan.steps}; --resume goes on from there`);
     return new T3dcError('aborted', 'the training was cancelled', { cause: err });
+  }
+  // Data that cannot be used: what was learned until then is kept.
+  if (isDataError(err)) {
+    await save();
+    folder.settle();
+    out.note(`step ${session.step} of ${plan.steps} is saved; --resume goes on from there once the data are right`);
+    return err;
   }
   const { code, message } = err as { code?: unknown; message?: string };
   if (code !== 'non-finite-loss' && code !== 'non-finite-weights') return err;

@@ -25,6 +25,8 @@ export interface SegmentationSample {
   /** [d h w], 0..1 */
   readonly image: Float32Array;
   readonly label: Uint8Array;
+  /** Per class: 1 where the whole case has a voxel of it, wherever the crop lies. */
+  readonly present: Uint8Array;
   /** Things worth knowing, perhaps not for the first time. */
   readonly notes: readonly string[];
 }
@@ -60,7 +62,8 @@ export class SegmentationSampler {
     });
     const notes = this.#notes;
     this.#notes = [];
-    return { image: sample.image, label: sample.label!, notes };
+    const present = Uint8Array.from(c.places.counts, (n) => (n > 0 ? 1 : 0));
+    return { image: sample.image, label: sample.label!, present, notes };
   }
 }
 

@@ -29,6 +29,8 @@ export interface TrainSegmentationOptions extends Pick<TrainOptions, 'lr' | 'sch
   readonly cacheBytes?: number;
   /** Things worth knowing about a case, once each. */
   readonly onNote?: (note: string) => void;
+  /** Told once every case was seen: classes, background aside, that none of them has. They cannot be learned. */
+  readonly onAbsent?: (classes: readonly string[]) => void;
   /** Samples of the same cases made elsewhere. Default: made here, when they are asked for. */
   readonly feed?: OpenFeed<SegmentationSample>;
 }
@@ -57,7 +59,8 @@ export async function* trainSegmentation(
   const [first, count] = [session.step * perStep, left * perStep];
   const feed = options.feed?.(first, count) ?? ownFeed(cases, { ...options, contract, seed, perStep }, first);
   const voxels = voxelCount(contract.patch);
-  const batches = segmentationBatches(feed, ports, voxels, (note) => options.onNote?.(note));
+  const presence = new ClassPresence(contract.classNames, cases.length, (names) => options.onAbsent?.(names));
+  const batches = segmentationBatches(feed, ports, voxels, presence, (note) => options.onNote?.(note));
   const steps = session.train(entry, batches, { steps: left, lr, schedule, signal, readEvery, accumulation, seed });
   yield* fed(feed, steps, session.step);
 }
@@ -77,6 +80,7 @@ async function* segmentationBatches(
   feed: SampleFeed<SegmentationSample>,
   ports: SegmentationLossEntry,
   voxels: number,
+  presence: ClassPresence,
   onNote: (note: string) => void,
 ): AsyncGenerator<Inputs, void, void> {
   const told = new Set<string>();
@@ -85,7 +89,8 @@ async function* segmentationBatches(
     const volume = new Float32Array(ports.batch * voxels);
     const label = new Int32Array(ports.batch * voxels);
     for (let b = 0; b < ports.batch; b++) {
-      const { sample } = await feed.next();
+      const { item, sample } = await feed.next();
+      presence.take(item, sample.present);
       volume.set(sample.image, b * voxels);
       label.set(sample.label, b * voxels);
       for (const note of sample.notes) {
@@ -94,6 +99,27 @@ async function* segmentationBatches(
       }
     }
     yield { [ports.volume]: volume, [ports.label]: label };
+  }
+}
+
+/** Which classes the cases have, as they are seen one by one. */
+class ClassPresence {
+  readonly #names: readonly string[];
+  readonly #left: Set<number>;
+  readonly #absent: Set<number>;
+  readonly #onAbsent: (names: readonly string[]) => void;
+
+  constructor(names: readonly string[], cases: number, onAbsent: (names: readonly string[]) => void) {
+    this.#names = names;
+    this.#left = new Set(Array(cases).keys());
+    this.#absent = new Set([...names.keys()].slice(1));
+    this.#onAbsent = onAbsent;
+  }
+
+  take(item: number, present: Uint8Array): void {
+    if (!this.#left.delete(item)) return;
+    for (const c of this.#absent) if (present[c]) this.#absent.delete(c);
+    if (this.#left.size === 0 && this.#absent.size > 0) this.#onAbsent([...this.#absent].map((c) => this.#names[c]!));
   }
 }
 

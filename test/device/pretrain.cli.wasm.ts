@@ -176,11 +176,13 @@ test('what cannot be used is left out by name and reason, and the run goes on', 
   await writeFile(join(data, 'broken.nii.gz'), 'no volume');
   await writeFile(join(data, 'empty.txt'), ' \n');
   await writeFile(join(data, 'history.txt'), 'HISTORY: Cough.');
+  await writeFile(join(data, 'endless.txt'), 'FINDINGS: The liver is normal.\n'.repeat(2000));
   const bad = [
     { patient: 'a', image: 'broken.nii.gz', report: pairs[0]!.report },
     { patient: 'b', image: pairs[1]!.image, report: 'empty.txt' },
     { patient: 'c', image: pairs[2]!.image, report: 'history.txt' },
     { patient: 'd', image: pairs[0]!.image, report: 'missing.txt' },
+    { patient: 'e', image: pairs[1]!.image, report: 'endless.txt' },
   ];
   const list = join(data, 'some.jsonl');
   await writeFile(list, [...bad, ...pairs.slice(3)].map((p) => JSON.stringify(p)).join('\n'));
@@ -203,6 +205,7 @@ test('what cannot be used is left out by name and reason, and the run goes on', 
     'report-empty': 1,
     'report-missing': 1,
     'report-no-sentence': 1,
+    'report-too-long': 1,
     'nifti-truncated': 1,
   });
   const left = JSON.parse(await readFile(join(run, 'left-out.json'), 'utf8')) as { name: string; reason: string }[];

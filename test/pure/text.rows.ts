@@ -5,7 +5,7 @@ import { isDataError } from '../../data/errors.ts';
 import { phantom, stream } from '../../data/index.ts';
 import { nullRow, pairMask, reportRow, tokeniseReport } from '../../data/report-tokens.ts';
 import { TextTokenizer } from '../../data/tokens.ts';
-import { tokenizerJson, trainWordPiece } from '../../data/wordpiece.ts';
+import { piecesIn, tokenizerJson, trainWordPiece, type WordPieceNormalizer } from '../../data/wordpiece.ts';
 
 const texts = Array.from({ length: 30 }, (_, index) => {
   const { report } = phantom({ seed: 4, index, size: [16, 16, 16], maxLesions: 3 }).truth;
@@ -113,6 +113,22 @@ test('the null row is special tokens alone, as one sentence', () => {
   assert.equal([...row.ids], [CLS, SEP, 0, 0, 0, 0, 0, 0]);
   assert.equal([...row.mask], [1, 1, 0, 0, 0, 0, 0, 0]);
   assert.equal([...row.sentence], [1, 1, 0, 0, 0, 0, 0, 0]);
+});
+
+test("an older folder's vocab.txt: a piece a line; case and accents as they are told; what is none is refused", () => {
+  const text = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'leber', 'Leber', 'große', 'grosse', '##n', ''].join('\r\n');
+  const pieces = piecesIn(text, 'vocab.txt');
+  assert.is(pieces.length, 9);
+  const ids = (words: string, normalizer: WordPieceNormalizer) =>
+    new TextTokenizer(tokenizerJson(pieces, normalizer)).encode(words).slice(1, -1);
+  assert.equal(ids('Lebern', { lowercase: true }), [4, 8]);
+  assert.equal(ids('Lebern', { lowercase: false }), [5, 8]);
+  assert.equal(ids('lebér', { stripAccents: true }), [4]);
+  assert.equal(ids('lebér', { stripAccents: false }), [1]);
+  assert.throws(
+    () => piecesIn('{"a": 0}\n', 'vocab.json'),
+    (e: Error) => isDataError(e, 'vocabulary-file') && /vocab\.json.*\[PAD\]/.test(e.message),
+  );
 });
 
 test('told apart: not one patient, study, group or findings; a study and its own report always', () => {
