@@ -340,6 +340,12 @@ const others: Sample[] = [
     linear: ['x'],
   },
   {
+    op: 'concat',
+    name: 'the largest of two rows in one',
+    inputs: { x: v({ a: 2, b: 9 }), y: v({ a: 2, b: 6 }) },
+    build: ({ x, y }) => concat([x!, y!], 'b').amax('b'),
+  },
+  {
     op: 'stopGradient',
     name: 'a factor seen as constant',
     inputs: { x: v({ a: 4 }) },

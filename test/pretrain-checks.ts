@@ -31,6 +31,10 @@ interface NetworkGolden {
     readonly sentence_ids: readonly (readonly number[])[];
     readonly pair_mask: readonly (readonly number[])[];
     readonly rotation: readonly (readonly number[])[];
+    readonly counter_lengths: readonly (readonly number[])[];
+    readonly counter_sentence_ids: readonly (readonly (readonly number[])[])[];
+    readonly restored_tile: readonly (readonly number[])[];
+    readonly asked_sentence: readonly (readonly number[])[];
   };
   readonly cases: Readonly<Record<string, Case>>;
 }
@@ -110,10 +114,23 @@ function inputsOf(c: Case): Inputs {
   const corrupt = classes(seed, 'corrupt_mask', B * restored * voxels, 3).map((v) => (v === 0 ? 1 : 0));
   const clean = draw('tiles_clean', B * restored);
   const noise = draw('noise', B * restored);
+  const lengths = integers.counter_lengths.flat();
+  const counter = Int32Array.from({ length: lengths.length * T }, (_, i) =>
+    i % T < lengths[Math.floor(i / T)]! ? 1 : 0,
+  );
   return {
+    tiles_b: draw('tiles_b', B * tiles),
+    counter_ids: classes(seed, 'counter_ids', counter.length, config.vocab_size! - 2).map((v, i) =>
+      counter[i] ? v + 2 : 0,
+    ),
+    counter_mask: counter,
+    counter_sentence_ids: Int32Array.from(integers.counter_sentence_ids.flat(2)),
+    restored_tile: Int32Array.from(integers.restored_tile.flat()),
+    asked_sentence: Int32Array.from(integers.asked_sentence.flat()),
     tiles: draw('tiles', B * tiles),
     tiles_clean: clean,
-    tiles_corrupt: clean.map((v, i) => (corrupt[i] ? noise[i]! : v)),
+    // Where the network says what is corrupted, it is given what to put there.
+    tiles_corrupt: c.settings.mask === 'attended' ? noise : clean.map((v, i) => (corrupt[i] ? noise[i]! : v)),
     corrupt_mask: corrupt,
     input_ids: classes(seed, 'input_ids', B * T, config.vocab_size! - 2).map((v, i) => (mask[i] ? v + 2 : 0)),
     attention_mask: mask,

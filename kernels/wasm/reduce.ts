@@ -160,7 +160,9 @@ function accumulate(
   emitRow({
     ...common,
     sink: {
-      vector: ([x]) => fn.line(`${lanes} = f32x4.${op}(${lanes}, ${x});`),
+      // A part of a row that is cut by guards may be a vector where the whole is none.
+      vector: ([x]) =>
+        fn.line(vector ? `${lanes} = f32x4.${op}(${lanes}, ${x});` : `${s} = ${op}<f32>(${s}, ${op}F32(${x}));`),
       scalar: ([x]) => fn.line(`${s} = ${op}<f32>(${s}, ${x});`),
     },
   });

@@ -1,10 +1,12 @@
 // Text-informed contrastive learning: every sentence of a report finds its place in the whole study. And the contrasts that it is
 // compared with: pooled features of image and text, and two views without text.
-import { attention, iota, linear, logSoftmax, param, region, scope, type Tensor } from '../../dsl/index.ts';
+import { attention, concat, iota, linear, logSoftmax, param, region, scope, type Tensor } from '../../dsl/index.ts';
+import { type FalseReports, falseScores } from './counterfactual.ts';
 import type { PretrainSettings } from './pretrain-settings.ts';
+import { studyViews } from './study-views.ts';
 
 /** Added to the scores of pairs that are no candidates. */
-const NO_CANDIDATE = -1e9;
+export const NO_CANDIDATE = -1e9;
 const LEAST_NORM = 1e-12;
 
 export interface Contrast {
@@ -12,13 +14,28 @@ export interface Contrast {
   readonly loss: Tensor;
   /** Part of the studies whose own report has the largest score. */
   readonly accuracy: Tensor;
+  /** Option `view`: the cross-entropy of studies that find their other view. */
+  readonly view?: Tensor;
+  /** Option `counterfactuals`: how many false reports there are, and the part of them that score lower than the true one. */
+  readonly counters?: Tensor;
+  readonly counterAccuracy?: Tensor;
+}
+
+/** What the options compare beside the study and its report. */
+export interface Beside {
+  /** Tokens of another view of each study, [b n c]. */
+  readonly view?: Tensor | null;
+  readonly counter?: FalseReports | null;
 }
 
 /** Added to variances, as torch.nn.BatchNorm does. */
 export const NORM_EPS = 1e-5;
 
 /** Batch normalisation over `axes` without parameters; `mask` (over a part of the axes) says what counts. */
-function batchNorm(x: Tensor, axes: string, mask?: Tensor): Tensor {
+export const batchNorm = (x: Tensor, axes: string, mask?: Tensor): Tensor => normaliser(x, axes, mask)(x);
+
+/** The same as a function: it normalises others by the mean and variance of x. */
+export function normaliser(x: Tensor, axes: string, mask?: Tensor): (y: Tensor) => Tensor {
   return region('batchNorm', () => {
     const all = axes.split(' ').reduce((n, a) => n * x.size(a), 1);
     const m = mask?.cast('f32');
@@ -31,7 +48,8 @@ function batchNorm(x: Tensor, axes: string, mask?: Tensor): Tensor {
     const mean = (v: Tensor): Tensor => (m && count ? v.mul(m).sum(axes).div(count) : v.mean(axes));
     const centre = mean(x);
     const off = x.sub(centre.detach());
-    return x.sub(centre).mul(mean(off.mul(off)).add(NORM_EPS).rsqrt());
+    const scale = mean(off.mul(off)).add(NORM_EPS).rsqrt();
+    return (y) => region('batchNorm', () => y.sub(centre).mul(scale));
   });
 }
 
@@ -70,19 +88,33 @@ export function sentenceContrast(
   valid: Tensor,
   candidates: Tensor,
   p: PretrainSettings,
+  beside: Beside = {},
 ): Contrast {
   return scope('contrast', () => {
     const found = answers(V, E, p);
     const m = valid.rename({ b: 'i' });
     const count = valid.cast('f32').sum('s').max(1); // [b]
-    const answer = unit(p.normalize === 'studies' ? batchNorm(found, 'j') : batchNorm(found, 'j i s', m)); // [j i s c]
-    const wide = V.size('c');
-    const sentence = unit(batchNorm(project('embed', E, wide).rename({ b: 'i' }), 'i s', m)); // [i s c]
+    const byStudies = p.normalize === 'studies';
+    const asAnswers = byStudies ? normaliser(found, 'j') : normaliser(found, 'j i s', m);
+    const answer = unit(asAnswers(found)); // [j i s c]
+    const said = project('embed', E, V.size('c')).rename({ b: 'i' });
+    const asSentences = normaliser(said, 'i s', m);
+    const sentence = unit(asSentences(said)); // [i s c]
     const each = answer.mul(sentence).sum('c').mul(m.cast('f32')); // [j i s]
     const sharp = inverseTemperature(p);
     const mean = each.sum('s').div(count.rename({ b: 'i' }));
     const text = E.mul(valid.cast('f32')).sum('s').div(count);
-    const whole = crossEntropies(mean.mul(sharp).mul(p.kappa), text, candidates, p);
+    const scores = mean.mul(sharp).mul(p.kappa);
+    const { counter, view } = beside;
+    const hard = counter
+      ? // A false sentence has no answers in the batch's statistics; over studies alone each sentence has its own.
+        falseScores(V, counter, scores, sharp, p, byStudies ? (y) => batchNorm(y, 'j') : asAnswers, asSentences)
+      : null;
+    const whole = {
+      ...crossEntropies(scores, text, candidates, p, hard?.logits),
+      ...(hard ? { counters: hard.count, counterAccuracy: hard.accuracy } : {}),
+      ...(view ? { view: studyViews(V, view, E, valid, candidatesOf(text, candidates, p).kept, sharp, p) } : {}),
+    };
     if (p.lambdaSentence === 0) return whole;
     return { ...whole, loss: whole.loss.add(sentencesAlone(each.mul(sharp), m, candidates).mul(p.lambdaSentence)) };
   });
@@ -109,27 +141,29 @@ export function asked(V: Tensor, p: PretrainSettings): Tensor {
 }
 
 /** Where each sentence of each report looks in each study: found [j i s c]. */
-function answers(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
+export function answers(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
   const [b, s, c] = [E.size('b'), E.size('s'), V.size('c')];
-  const q = project('query', E, c).merge('b s', 'n').expand('h', 1, 'c').expand('g', b, 'n').rename({ c: 'e' });
+  const studies = V.size('b');
+  const q = project('query', E, c).merge('b s', 'n').expand('h', 1, 'c').expand('g', studies, 'n').rename({ c: 'e' });
   const asTokens = (x: Tensor): Tensor => x.rename({ b: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
   const o = attention(q, asTokens(project('key', asked(V, p), c)), asTokens(V)); // [g n h e]
   return o.squeeze('h').split('n', { i: b, s }).rename({ g: 'j', e: 'c' });
 }
 
 /** The weights with which the sentences of its own report look at each study: E [b s c'], V [b n c] -> [b s n]. For pictures. */
-export function attentionOf(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
-  return scope('contrast', () => {
-    const c = V.size('c');
-    const q = project('query', E, c);
-    const k = project('key', asked(V, p), c);
-    const scores = q
-      .expand('n', V.size('n'), 'c')
-      .mul(k)
-      .sum('c')
-      .mul(c ** -0.5);
-    return logSoftmax(scores, 'n').exp();
-  });
+export const attentionOf = (V: Tensor, E: Tensor, p: PretrainSettings): Tensor =>
+  scope('contrast', () => logSoftmax(attentionScores(V, E, p), 'n').exp());
+
+/** Before the softmax; within the scope `contrast`. */
+export function attentionScores(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
+  const c = V.size('c');
+  const q = project('query', E, c);
+  const k = project('key', asked(V, p), c);
+  return q
+    .expand('n', V.size('n'), 'c')
+    .mul(k)
+    .sum('c')
+    .mul(c ** -0.5);
 }
 
 /** Pooled features of studies and reports, [b c] each (of their own widths). */
@@ -169,9 +203,14 @@ export function viewContrast(views: Tensor, p: PretrainSettings): Contrast {
   });
 }
 
-/** Scores [j i] of studies and reports, and the reports' features [b c]: cross-entropy over rows and over columns. */
-function crossEntropies(scores: Tensor, text: Tensor, candidates: Tensor, p: PretrainSettings): Contrast {
-  const n = scores.size('j');
+/** Of the reports' features [b c]: `own` [j i], a study and its own report; `kept`, those that may be told apart, and its own;
+ *  `alike`, how much reports agree. */
+function candidatesOf(
+  text: Tensor,
+  candidates: Tensor,
+  p: PretrainSettings,
+): { own: Tensor; kept: Tensor; alike: Tensor } {
+  const n = text.size('b');
   const own = iota('i', n).expand('j', n, 'i').eq(iota('j', n)); // [j i]
   const alike = region('agreement', () => {
     const centred = text.detach().sub(text.detach().mean('b'));
@@ -184,13 +223,28 @@ function crossEntropies(scores: Tensor, text: Tensor, candidates: Tensor, p: Pre
   });
   let kept = candidates.rename({ b: 'j', b2: 'i' }).ne(0);
   if (p.agreement < 1) kept = kept.and(alike.le(p.agreement));
-  const masked = own.or(kept).where(scores, NO_CANDIDATE);
+  return { own, kept: own.or(kept), alike };
+}
+
+/** Scores [j i] of studies and reports, and the reports' features [b c]: cross-entropy over rows and over columns. `hard` [j f]: what
+ *  each study is not to take for its own report either, in rows alone. */
+function crossEntropies(
+  scores: Tensor,
+  text: Tensor,
+  candidates: Tensor,
+  p: PretrainSettings,
+  hard?: Tensor,
+): Contrast {
+  const n = scores.size('j');
+  const { own, kept, alike } = candidatesOf(text, candidates, p);
+  const masked = kept.where(scores, NO_CANDIDATE);
   const hot = own.cast('f32');
   const entropy = (axis: 'i' | 'j'): Tensor => {
-    const logp = logSoftmax(masked, axis);
+    const all = axis === 'i' && hard ? concat([masked, hard.rename({ f: 'i' })], 'i') : masked;
+    const logp = logSoftmax(all, axis).slice('i', 0, n);
     let target = hot;
     if (p.softTargets > 0) {
-      const near = own.or(kept).where(alike.mul(1 / p.softTemperature), NO_CANDIDATE);
+      const near = kept.where(alike.mul(1 / p.softTemperature), NO_CANDIDATE);
       target = hot.mul(1 - p.softTargets).add(logSoftmax(near, axis).exp().mul(p.softTargets));
     }
     return logp

@@ -5,7 +5,16 @@ import { backbone } from './backbone.ts';
 import { findings, findingsLoss, studyFeatures, studyInput } from './classify.ts';
 import { dialects } from './dialects.ts';
 import { fineTuning, optimizer } from './fine-tuning.ts';
-import { diagnose, ground, groundInputs, pretrain, pretrainInputs, restoreInputs, restoreTile } from './pretrain.ts';
+import {
+  diagnose,
+  diagnoseInputs,
+  ground,
+  groundInputs,
+  pretrain,
+  pretrainInputs,
+  restoreInputs,
+  restoreTile,
+} from './pretrain.ts';
 import {
   contrastMoments,
   contrastMomentsInputs,
@@ -118,7 +127,10 @@ export default model<Settings>({
         /** Pre-training: tiles [b k c d h w] of whole studies, tiles_corrupt and tiles_clean [b r c d h w], corrupt_mask [b r d h w]
          *  (1 where corrupted), input_ids and attention_mask, sentence_ids [b t] (0: in no sentence, else its number from 1),
          *  pair_mask [b b2] (1 where study b and report b2 may be told apart; a study's own report always may) -> loss, tcl, tir, and
-         *  accuracy: the part of the studies whose own report scores highest. A method has the inputs that it needs. */
+         *  accuracy: the part of the studies whose own report scores highest. A method has the inputs that it needs, and so have the
+         *  options: lambdaView tiles_b, another view of each study; counterfactuals counter_ids, counter_mask and
+         *  counter_sentence_ids [b f t], false reports; mask 'attended' restored_tile and asked_sentence [b r] (from 0) in place of
+         *  corrupt_mask, tiles_corrupt then being what is put in place of what is corrupted. */
         pretrain: {
           inputs: pretrainInputs(s),
           ...training,
@@ -127,8 +139,8 @@ export default model<Settings>({
             return region('t3d', () => pretrain(x, s));
           },
         },
-        /** The same inputs, without dropout -> tcl, tir, accuracy, grad_tokens: the norm of the contrast's gradient by the image */
-        diagnose: { inputs: pretrainInputs(s), run: (x) => region('t3d', () => diagnose(x, s)) },
+        /** The same inputs but those of options, without dropout -> tcl, tir, accuracy, grad_tokens: the norm of the contrast's gradient by the image */
+        diagnose: { inputs: diagnoseInputs(s), run: (x) => region('t3d', () => diagnose(x, s)) },
         /** tiles, the report's tokens and sentences -> attention [b s k n]: where each sentence looks in its own study */
         ground: { inputs: groundInputs(s), run: (x) => region('t3d', () => ground(x, s)) },
         /** volume [b c d h w], corrupted, and the report's tokens (and sentences, where tokens see their own alone) -> restored

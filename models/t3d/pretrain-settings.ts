@@ -58,6 +58,10 @@ export interface PretrainSettings {
   readonly softTemperature: number;
   /** λ_rot: weight of the rotation task (`swinssl`). */
   readonly lambdaRotation: number;
+  /** λ_v, option `view`: two augmented encodings of a study find each other, asked with its own report; 0: one is made. */
+  readonly lambdaView: number;
+  /** False reports of each study that its row holds as hard negatives: 0, 1 or 2. */
+  readonly counterfactuals: number;
 
   // ── restoration
   /** The text-informed gate; off, the network is MONAI's. */
@@ -69,6 +73,10 @@ export interface PretrainSettings {
   /** Weight of the deepest map's agreement with that of the clean tile. */
   readonly feature: number;
   readonly restoreHeads: number;
+  /** What is corrupted: `random`, as the batch has it; or `attended`, where a sentence of a finding looks most. */
+  readonly mask: 'random' | 'attended';
+  /** Of `attended`: the share of a tile's tokens. */
+  readonly attended: number;
 }
 
 export const PRETRAIN_DEFAULTS: PretrainSettings = {
@@ -89,12 +97,24 @@ export const PRETRAIN_DEFAULTS: PretrainSettings = {
   softTargets: 0,
   softTemperature: 0.1,
   lambdaRotation: 1,
+  lambdaView: 0,
+  counterfactuals: 0,
   restoreText: true,
   textDropout: 0.3,
   rest: 0.1,
   feature: 0.5,
   restoreHeads: 8,
+  mask: 'random',
+  attended: 0.3,
 };
+
+/** As it is measured: the two tasks without their options, on what the batch corrupts, so that figures of all runs compare. */
+export const measured = (p: PretrainSettings): PretrainSettings => ({
+  ...p,
+  lambdaView: 0,
+  counterfactuals: 0,
+  mask: 'random',
+});
 
 const refuse = (problem: string, fix: string): never => {
   throw new ModelError('model-pretrain', `pretrain: ${problem}\n  fix: ${fix}`);
@@ -145,5 +165,21 @@ export function checkPretrain(p: PretrainSettings, batch: number, deepest: numbe
   if (kind === 'none' && !(p.lambdaTir > 0)) refuse('restore with lambdaTir 0 learns nothing', 'give it a weight');
   for (const n of ['textDropout', 'softTargets'] as const)
     if (!(p[n] >= 0 && p[n] <= 1)) refuse(`${n} is ${p[n]}`, 'use a number from 0 to 1');
+  if (!(p.lambdaView >= 0)) refuse(`lambdaView is ${p.lambdaView}`, 'use 0 or more');
+  if (![0, 1, 2].includes(p.counterfactuals)) refuse(`counterfactuals is ${p.counterfactuals}`, 'use 0, 1 or 2');
+  if (p.mask !== 'random' && p.mask !== 'attended') refuse(`mask is '${p.mask}'`, 'use one of: random, attended');
+  if (!(p.attended > 0 && p.attended < 1)) refuse(`attended is ${p.attended}`, 'use a share between 0 and 1');
+  const options = [
+    ...(p.lambdaView > 0 ? ['lambdaView'] : []),
+    ...(p.counterfactuals > 0 ? ['counterfactuals'] : []),
+    ...(p.mask === 'attended' ? ["mask 'attended'"] : []),
+  ];
+  if (kind !== 'sentences' && options.length > 0)
+    refuse(
+      `${options[0]} needs sentences that look at a study, and ${p.method} has none`,
+      'use method t3d, or leave it out',
+    );
+  if (p.mask === 'attended' && !(p.lambdaTir > 0))
+    refuse("mask 'attended' restores nothing", 'give lambdaTir a weight');
   if (!(p.temperature >= 0.01)) refuse(`temperature is ${p.temperature}`, 'use 0.01 or more: 1/τ is at most 100');
 }

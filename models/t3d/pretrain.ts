@@ -13,6 +13,7 @@ import {
   Tensor,
   uniform,
 } from '../../dsl/index.ts';
+import { attendedTokens, voxelsOf } from './attended-mask.ts';
 import { backbone, widths } from './backbone.ts';
 import {
   attentionOf,
@@ -22,11 +23,12 @@ import {
   sentenceFeatures,
   viewContrast,
 } from './contrast.ts';
-import { CONTRAST, checkPretrain, usesText } from './pretrain-settings.ts';
+import type { FalseReports } from './counterfactual.ts';
+import { CONTRAST, checkPretrain, measured, usesText } from './pretrain-settings.ts';
 import { cleanTarget, orNull, type ReportTokens, restorationLoss, restore } from './restore.ts';
 import type { Settings } from './settings.ts';
 import { seesSentence, textInputs, textTokens } from './text.ts';
-import { checkText } from './text-settings.ts';
+import { checkText, frozenLayers } from './text-settings.ts';
 
 type Tensors = Readonly<Record<string, Tensor>>;
 type Inputs = Readonly<Record<string, InputSpec>>;
@@ -44,20 +46,51 @@ export function pretrainInputs(s: Settings): Inputs {
   const p = s.pretrain;
   const kind = CONTRAST[p.method];
   const { c, d, h, w } = volumeAxes(s);
+  const attends = kind === 'sentences' && p.mask === 'attended';
   return {
     ...(kind === 'none' ? {} : tilesInput(s)),
+    ...(kind === 'sentences' && p.lambdaView > 0 ? { tiles_b: tilesInput(s).tiles! } : {}),
     ...(p.lambdaTir > 0
       ? {
           tiles_corrupt: f32({ b: s.batch, r: p.restored, c, d, h, w }),
           tiles_clean: f32({ b: s.batch, r: p.restored, c, d, h, w }),
-          corrupt_mask: i32({ b: s.batch, r: p.restored, d, h, w }),
+          ...(attends
+            ? { restored_tile: i32({ b: s.batch, r: p.restored }), asked_sentence: i32({ b: s.batch, r: p.restored }) }
+            : { corrupt_mask: i32({ b: s.batch, r: p.restored, d, h, w }) }),
         }
       : {}),
     ...(usesText(p) ? textInputs(s) : {}),
     ...(kind === 'sentences' ? sentenceInput(s) : {}),
     ...(kind === 'sentences' || kind === 'pooled' ? pairInput(s) : {}),
+    ...(kind === 'sentences' && p.counterfactuals > 0 ? counterInputs(s) : {}),
     ...(p.method === 'swinssl' ? { rotation: i32({ b: s.batch, k: p.tiles }) } : {}),
   };
+}
+
+/** False reports, f of each study; one whose row has no sentence is none. */
+function counterInputs(s: Settings): Inputs {
+  const rows = { b: s.batch, f: s.pretrain.counterfactuals, t: s.textTokens };
+  return {
+    ...(frozenLayers(s) === null
+      ? { counter_ids: i32(rows) }
+      : { counter_hidden: f32({ ...rows, c: s.text.hiddenSize }) }),
+    counter_mask: i32(rows),
+    counter_sentence_ids: i32(rows),
+  };
+}
+
+function falseReports(x: Tensors, s: Settings): FalseReports {
+  const flat = (v: Tensor | undefined): Tensor | undefined => v?.merge('b f', 'all').rename({ all: 'b' });
+  const row = {
+    input_ids: flat(x.counter_ids),
+    text_hidden: flat(x.counter_hidden),
+    attention_mask: flat(x.counter_mask),
+    sentence_ids: flat(x.counter_sentence_ids),
+  };
+  const given = Object.fromEntries(Object.entries(row).filter(([, v]) => v)) as Tensors;
+  const { features, valid } = sentenceFeatures(textTokens(given, s), given.sentence_ids!, s.pretrain.sentences);
+  const f = s.pretrain.counterfactuals;
+  return { features: features.split('b', { b: s.batch, f }), valid: valid.split('b', { b: s.batch, f }) };
 }
 
 /** tiles [b k c d h w] -> tokens [b k n c], the memory being that of `tileBatch` tiles. */
@@ -86,11 +119,17 @@ function parts(x: Tensors, s: Settings, training: boolean): Parts {
   const report: ReportTokens | null = usesText(p) ? reportOf(x, s) : null;
   let contrast: Contrast | null = null;
   let rotation: Tensor | null = null;
+  let hidden: Tensor | null = null;
   const v = kind === 'none' ? null : tokensOf(x.tiles!, s, training);
   const tokens = v?.merge('k n', 'n') ?? null;
   if (kind === 'sentences') {
     const { features, valid } = sentenceFeatures(report!.features, x.sentence_ids!, p.sentences);
-    contrast = sentenceContrast(tokens!, features, valid, x.pair_mask!, p);
+    contrast = sentenceContrast(tokens!, features, valid, x.pair_mask!, p, {
+      view: p.lambdaView > 0 ? tokensOf(x.tiles_b!, s, training).merge('k n', 'n') : null,
+      counter: p.counterfactuals > 0 ? falseReports(x, s) : null,
+    });
+    if (p.lambdaTir > 0 && p.mask === 'attended')
+      hidden = attendedTokens(v!, features, x.restored_tile!, x.asked_sentence!, p);
   } else if (kind === 'pooled') {
     const m = report!.mask.cast('f32');
     const text = report!.features.mul(m).sum('t').div(m.sum('t').max(1));
@@ -103,7 +142,7 @@ function parts(x: Tensors, s: Settings, training: boolean): Parts {
       rotation = crossEntropy(logits, x.rotation!.rename({ k: 'v' }));
     }
   }
-  return { contrast, tokens: v, rotation, tir: p.lambdaTir > 0 ? restoration(x, report, s, training) : null };
+  return { contrast, tokens: v, rotation, tir: p.lambdaTir > 0 ? restoration(x, report, hidden, s, training) : null };
 }
 
 const reportOf = (x: Tensors, s: Settings): ReportTokens => {
@@ -111,8 +150,15 @@ const reportOf = (x: Tensors, s: Settings): ReportTokens => {
   return { features: textTokens(x, s), mask: x.attention_mask! };
 };
 
-/** Mean over the restored tiles, in the memory of `restoreBatch`. */
-function restoration(x: Tensors, report: ReportTokens | null, s: Settings, training: boolean): Tensor {
+/** Mean over the restored tiles, in the memory of `restoreBatch`. `hidden` [b r n]: the tokens of each whose voxels are corrupted, and
+ *  then tiles_corrupt is what is put there; null: they are so already. */
+function restoration(
+  x: Tensors,
+  report: ReportTokens | null,
+  hidden: Tensor | null,
+  s: Settings,
+  training: boolean,
+): Tensor {
   const p = s.pretrain;
   const text = report && p.restoreText ? report : null;
   const shown =
@@ -124,7 +170,7 @@ function restoration(x: Tensors, report: ReportTokens | null, s: Settings, train
   const given = {
     corrupt: cut(x.tiles_corrupt!),
     clean: cut(x.tiles_clean!),
-    mask: cut(x.corrupt_mask!),
+    ...(hidden ? { hidden: cut(hidden) } : { mask: cut(x.corrupt_mask!) }),
     ...(shown ? { features: each(shown.features), keep: each(shown.mask) } : {}),
   } as Tensors;
   const net = backbone(s, training);
@@ -134,14 +180,19 @@ function restoration(x: Tensors, report: ReportTokens | null, s: Settings, train
     (tile) => {
       const tokens = tile.features ? { features: tile.features, mask: tile.keep! } : null;
       const target = cleanTarget(tile.clean!, net);
-      return { loss: restorationLoss(restore(tile.corrupt!, tokens, net, p), tile.clean!, tile.mask!, target, p) };
+      if (!tile.hidden)
+        return { loss: restorationLoss(restore(tile.corrupt!, tokens, net, p), tile.clean!, tile.mask!, target, p) };
+      const mask = voxelsOf(tile.hidden, s.size).gt(0);
+      const corrupt = mask.expand('c', s.inChannels, 'd').where(tile.corrupt!, tile.clean!);
+      return { loss: restorationLoss(restore(corrupt, tokens, net, p), tile.clean!, mask, target, p) };
     },
     ['loss'],
   );
   return loss!.mul(p.restoreBatch / (s.batch * p.restored));
 }
 
-/** loss, tcl, tir, and accuracy: the part of the batch's studies that know their own report (or view). */
+/** loss, tcl, tir, and accuracy: the part of the batch's studies that know their own report (or view). With the options: view, its loss;
+ *  counters, how many false reports there were, and counter_accuracy, the part of them that score below the true one. */
 export function pretrain(x: Tensors, s: Settings): Tensors {
   const p = s.pretrain;
   const { contrast, tir, rotation } = parts(x, s, true);
@@ -149,18 +200,25 @@ export function pretrain(x: Tensors, s: Settings): Tensors {
     ...(contrast ? [contrast.loss.mul(p.lambdaTcl)] : []),
     ...(tir ? [tir.mul(p.lambdaTir)] : []),
     ...(rotation ? [rotation.mul(p.lambdaRotation)] : []),
+    ...(contrast?.view ? [contrast.view.mul(p.lambdaView)] : []),
   ];
   return {
     loss: terms.reduce((a, b) => a.add(b)),
     tcl: contrast?.loss ?? constant(0),
     tir: tir ?? constant(0),
     accuracy: contrast?.accuracy ?? constant(0),
+    ...(contrast?.view ? { view: contrast.view } : {}),
+    ...(contrast?.counters ? { counters: contrast.counters, counter_accuracy: contrast.counterAccuracy! } : {}),
   };
 }
 
-/** Without dropout: tcl, tir, accuracy, and grad_tokens, the norm of ∂tcl/∂V: 0 where the images were not used. */
+const asMeasured = (s: Settings): Settings => ({ ...s, pretrain: measured(s.pretrain) });
+
+export const diagnoseInputs = (s: Settings): Inputs => pretrainInputs(asMeasured(s));
+
+/** Without dropout and without the options: tcl, tir, accuracy, and grad_tokens, the norm of ∂tcl/∂V: 0 where the images were not used. */
 export function diagnose(x: Tensors, s: Settings): Tensors {
-  const { contrast, tokens, tir } = parts(x, s, false);
+  const { contrast, tokens, tir } = parts(x, asMeasured(s), false);
   const g = contrast && tokens ? differentiateAll([contrast.loss.value], [null], [tokens.value])[0] : null;
   const slope = g ? new Tensor(g) : null;
   return {

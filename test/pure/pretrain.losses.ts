@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Tensor } from '../../dsl/index.ts';
 import { type ParameterInfo, type Trace, tracing } from '../../dsl/scope.ts';
+import { attendedTokens, tokenGrid, voxelsOf } from '../../models/t3d/attended-mask.ts';
 import { backbone } from '../../models/t3d/backbone.ts';
 import { findingsLoss } from '../../models/t3d/classify.ts';
 import {
@@ -31,7 +32,13 @@ const VALUE = 1e-9;
 const GRADIENT = 1e-7;
 
 type Tensors = Readonly<Record<string, Tensor>>;
-type Outputs = { readonly loss: Tensor; readonly accuracy?: Tensor };
+type Outputs = {
+  readonly loss: Tensor;
+  readonly accuracy?: Tensor;
+  readonly counters?: Tensor;
+  readonly counterAccuracy?: Tensor;
+  readonly view?: Tensor;
+};
 interface Spec {
   readonly axes: Readonly<Record<string, string>>;
   /** Inputs that the options hold or that are drawn as classes: axes and values. */
@@ -42,15 +49,32 @@ interface Spec {
 const flat = (o: Case['options'], key: string): number[] => [o[key] as readonly number[]].flat(2) as number[];
 const candidates = (o: Case['options']) => ({ candidates: ['b b2', flat(o, 'candidates')] as const });
 const VOLUME = 'b c d h w';
+/** Which sentences of so many reports there are, by their counts. */
+const upTo = (counts: readonly number[]): number[] => counts.flatMap((n) => [0, 1, 2].map((s) => (s < n ? 1 : 0)));
 
 const SPECS: Readonly<Record<string, Spec>> = {
   sentences: {
     axes: { V: 'b n c', E: 'b s c' },
     integers: (o) => ({
       ...candidates(o),
-      valid: ['b s', flat(o, 'counts').flatMap((n) => [0, 1, 2].map((s) => (s < n ? 1 : 0)))],
+      valid: ['b s', upTo(flat(o, 'counts'))],
     }),
     run: (x, p) => sentenceContrast(x.V!, x.E!, x.valid!.ne(0), x.candidates!, p),
+  },
+  options: {
+    axes: { V: 'b n c', Vb: 'b n c', E: 'b s c', F: 'b f s c' },
+    integers: (o) => ({
+      ...candidates(o),
+      valid: ['b s', upTo(flat(o, 'counts'))],
+      ...(o.false ? { there: ['b f s', upTo(flat(o, 'false'))] } : {}),
+    }),
+    run(x, p) {
+      const made = sentenceContrast(x.V!, x.E!, x.valid!.ne(0), x.candidates!, p, {
+        view: x.Vb ?? null,
+        counter: x.F ? { features: x.F, valid: x.there!.ne(0) } : null,
+      });
+      return made.view ? { ...made, loss: made.loss.add(made.view.mul(0.5)) } : made;
+    },
   },
   tokens: {
     axes: { V: 'b n c', tokens: 'b t c' },
@@ -151,9 +175,17 @@ function check(name: string, g: Case): void {
     wanted.map((n) => tensors[n]!),
     leaves,
   );
+  const more: Readonly<Record<string, Tensor | undefined>> = {
+    accuracy: out.accuracy,
+    counters: out.counters,
+    counter_accuracy: out.counterAccuracy,
+    view: out.view,
+  };
   const values = {
     loss: found.y[0]!,
-    ...(out.accuracy ? { accuracy: evaluate([out.accuracy.value], leaves)[0]![0]! } : {}),
+    ...Object.fromEntries(
+      Object.entries(more).flatMap(([n, t]) => (t ? [[n, evaluate([t.value], leaves)[0]![0]!]] : [])),
+    ),
   };
   assert.equal(Object.keys(values), Object.keys(g.values));
   for (const [n, v] of Object.entries(g.values)) {
@@ -213,6 +245,93 @@ test('where all studies look alike no text gets below ln B', () => {
   const [sentences, pooled] = evaluate([out.sentences.value, out.pooled.value], all).map((v) => v[0]!);
   assert.ok(sentences! > Math.log(b) + 0.1, `rows are worse than chance: ${sentences}`);
   assert.ok(Math.abs(pooled! - Math.log(b)) < 1e-9, `${pooled}`);
+});
+
+test('where all studies look alike, a false report costs ln((B + f) / B) in the rows whatever its words are, and another view ln B', () => {
+  const [b, n, s, c, f] = [4, 6, 3, 8, 2];
+  const one = uniform(3, 'V', n * c);
+  const other = uniform(3, 'Vb', n * c);
+  const alike = (x: Float32Array) => Float64Array.from({ length: b * n * c }, (_, i) => x[i % (n * c)]!);
+  const F = leaf('F', { b, f, s, c: 5 });
+  for (const normalize of ['batch', 'studies'] as const) {
+    // The true reports are alike too, so that chance is exact.
+    const p = { ...PRETRAIN_DEFAULTS, agreement: 1, kappa: 30, normalize };
+    const { out, leaves } = parametersOf(() => {
+      const V = leaf('V', { b, n, c });
+      const counter = { features: F, valid: leaf('there', { b, f, s }, 'i32').ne(0) };
+      const E = leaf('E', { b, s, c: 5 });
+      const valid = leaf('valid', { b, s }, 'i32').ne(0);
+      return sentenceContrast(V, E, valid, leaf('pair', { b, b2: b }, 'i32'), p, {
+        view: leaf('Vb', { b, n, c }),
+        counter,
+      });
+    });
+    const words = uniform(3, 'E', s * 5, 4);
+    const given = {
+      ...leaves,
+      V: alike(one),
+      Vb: alike(other),
+      E: Float64Array.from({ length: b * s * 5 }, (_, i) => words[i % (s * 5)]!),
+      F: uniform(3, 'F', b * f * s * 5, 4),
+      pair: new Int32Array(b * b).fill(1),
+      valid: new Int32Array(b * s).fill(1),
+      there: Int32Array.from({ length: b * f * s }, (_, i) => (i < 2 * f * s ? 1 : 0)),
+    };
+    const [loss, view, counters, right] = evaluate(
+      [out.loss, out.view!, out.counters!, out.counterAccuracy!].map((t) => t.value),
+      given,
+    ).map((v) => v[0]!);
+    // Two studies have two false reports each, the others none.
+    const expected = (Math.log(b) + (Math.log(b) + Math.log(b + f)) / 2) / 2;
+    assert.ok(Math.abs(loss! - expected) < 1e-6, `${normalize}: ${loss} for ${expected}`);
+    assert.ok(Math.abs(view! - Math.log(b)) < 1e-9, `${normalize}: ${view}`);
+    assert.equal([counters, right], [2 * f, 0]);
+    const back = evaluateWithGradients(out.loss, [F], given).gradients[0]!;
+    assert.ok(Math.max(...back.map(Math.abs)) < 1e-6, `${normalize}: no words of a false report change it`);
+  }
+});
+
+test('attended: the tokens of a tile that a sentence looks at most, the first of equal ones', () => {
+  const [b, k, n, s, c] = [2, 2, 8, 3, 6];
+  const p = { ...PRETRAIN_DEFAULTS, attended: 0.3 };
+  const values = { V: uniform(5, 'V', b * k * n * c, 2), E: uniform(5, 'E', b * s * 4, 2) };
+  // The first study's tiles are the same token again and again.
+  values.V.forEach((_, i) => {
+    if (i < k * n * c) values.V[i] = values.V[i % c]!;
+  });
+  const [V, E] = [leaf('V', { b, k, n, c }), leaf('E', { b, s, c: 4 })];
+  const [tile, sentence] = [leaf('tile', { b, r: 2 }, 'i32'), leaf('sentence', { b, r: 2 }, 'i32')];
+  const { out, leaves } = parametersOf(() => ({
+    hidden: attendedTokens(V, E, tile, sentence, p),
+    attention: attentionOf(V.merge('k n', 'n'), E, p),
+  }));
+  const given = { ...values, ...leaves, tile: Int32Array.of(0, 1, 1, 0), sentence: Int32Array.of(0, 2, 2, 1) };
+  const [hidden, attention] = evaluate([out.hidden.value, out.attention.value], given);
+  assert.equal(out.hidden.names, ['b', 'r', 'n']);
+  assert.equal([...hidden!.slice(0, n)], [1, 1, 0, 0, 0, 0, 0, 0]);
+  for (const [r, t, q] of [
+    [0, 1, 2],
+    [1, 0, 1],
+  ] as const) {
+    const row = Array.from(attention!.slice((s + q) * k * n + t * n, (s + q) * k * n + (t + 1) * n));
+    const most = row.map((v, i) => [v, i] as const).sort((x, y) => y[0] - x[0]);
+    const chosen = [...hidden!.slice((2 + r) * n, (3 + r) * n)].flatMap((v, i) => (v ? [i] : []));
+    assert.equal(chosen, [most[0]![1], most[1]![1]].sort());
+  }
+});
+
+test('tokens cover their cells of a tile, the last of an axis cut', () => {
+  const size = [5, 4, 6] as const;
+  assert.equal(tokenGrid(size, 2 * 1 * 2), { cell: 4, grid: [2, 1, 2] });
+  assert.throws(() => tokenGrid(size, 7), /no halving/);
+  const out = voxelsOf(leaf('x', { b: 1, n: 4 }), size);
+  const found = evaluate([out.value], { x: Float32Array.of(1, 2, 3, 4) })[0]!;
+  assert.equal(out.names, ['b', 'd', 'h', 'w']);
+  assert.is(found.length, 120);
+  found.forEach((v, i) => {
+    const [d, w] = [Math.floor(i / 24), i % 6];
+    assert.is(v, 1 + 2 * Number(d >= 4) + Number(w >= 4));
+  });
 });
 
 test('attention of a sentence is the softmax of its query over the tokens', () => {

@@ -52,8 +52,11 @@ def inverse_temperature(w: Weights) -> torch.Tensor:
     return w("contrast.logit_scale", 1)[0].exp().clamp(max=100)
 
 
-def cross_entropies(scores: torch.Tensor, text: torch.Tensor, candidates: torch.Tensor, o: dict) -> dict:
-    """Scores [study, report]: cross-entropy of each study over its candidate reports, and of each report over its candidate studies."""
+def cross_entropies(
+    scores: torch.Tensor, text: torch.Tensor, candidates: torch.Tensor, o: dict, hard: list[list[torch.Tensor]] | None = None
+) -> dict:
+    """Scores [study, report]: cross-entropy of each study over its candidate reports, and of each report over its candidate studies.
+    hard: of each study the scores of false reports that it may not take for its own."""
     count = len(scores)
     centred = text.detach() - text.detach().mean(0)
     alike = F.cosine_similarity(centred[:, None], centred[None], dim=-1)
@@ -63,25 +66,39 @@ def cross_entropies(scores: torch.Tensor, text: torch.Tensor, candidates: torch.
     allowed = candidates.bool() & (alike <= theta) if theta < 1 else candidates.bool()
     allowed = allowed | torch.eye(count, dtype=torch.bool)
 
-    def entropy(scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    def entropy(scores: torch.Tensor, allowed: torch.Tensor, more: list[list[torch.Tensor]] | None = None) -> torch.Tensor:
         rows = []
         for k in range(count):
             at = allowed[k].nonzero()[:, 0].tolist()
             hot = torch.tensor([float(i == k) for i in at], dtype=scores.dtype)
             soft = torch.softmax(alike[k, at] / o.get("softTemperature", 0.1), 0)
             weight = o.get("softTargets", 0)
-            rows.append(F.cross_entropy(scores[k, at][None], ((1 - weight) * hot + weight * soft)[None]))
+            logits, target = scores[k, at], (1 - weight) * hot + weight * soft
+            if more and more[k]:
+                logits = torch.cat([logits, torch.stack(more[k])])
+                target = torch.cat([target, torch.zeros(len(more[k]), dtype=target.dtype)])
+            rows.append(F.cross_entropy(logits[None], target[None]))
         return torch.stack(rows).mean()
 
     best = scores.masked_fill(~allowed, -torch.inf).argmax(1)
     return {
-        "loss": (entropy(scores, allowed) + entropy(scores.T, allowed.T)) / 2,
+        "loss": (entropy(scores, allowed, hard) + entropy(scores.T, allowed.T)) / 2,
         "accuracy": (best == torch.arange(count)).double().mean(),
+        "allowed": allowed,
     }
 
 
-def sentence_contrast(w: Weights, V: torch.Tensor, reports: list[torch.Tensor], candidates: torch.Tensor, o: dict) -> dict:
-    """V [study, token, c]; of each report its sentences [s_i, c']."""
+def sentence_contrast(
+    w: Weights,
+    V: torch.Tensor,
+    reports: list[torch.Tensor],
+    candidates: torch.Tensor,
+    o: dict,
+    false: list[list[torch.Tensor]] | None = None,
+    Vb: torch.Tensor | None = None,
+) -> dict:
+    """V [study, token, c]; of each report its sentences [s_i, c']. false: of each study its false reports, each its sentences. Vb: another
+    view of each study."""
     c = V.shape[-1]
     of = torch.tensor([i for i, r in enumerate(reports) for _ in r])
     E = torch.cat(reports)
@@ -92,12 +109,67 @@ def sentence_contrast(w: Weights, V: torch.Tensor, reports: list[torch.Tensor], 
         known = V + place.repeat_interleave(V.shape[1] // o["tiles"], 0)
     keys = linear(w, "contrast.key", known, c, bias=False)
     found = torch.stack([torch.softmax(asked @ k.T / c**0.5, -1) @ v for k, v in zip(keys, V)])  # [study, sentence, c]
-    p = F.normalize(batch_norm(found), dim=-1)
-    e = F.normalize(batch_norm(linear(w, "contrast.embed", E, c, bias=False)), dim=-1)
+    by_studies = o.get("normalize", "batch") == "studies"
+    # over the studies that the same sentence asks, or over all
+    norm = (lambda x: torch.stack([batch_norm(y) for y in x.unbind(1)], 1)) if by_studies else batch_norm
+    said = linear(w, "contrast.embed", E, c, bias=False)
+    p = F.normalize(norm(found), dim=-1)
+    e = F.normalize(batch_norm(said), dim=-1)
     each = (p * e).sum(-1)
     mean = torch.stack([each[:, of == i].mean(1) for i in range(len(reports))], 1)
-    scores = o.get("kappa", 3) * inverse_temperature(w) * mean
-    out = cross_entropies(scores, torch.stack([r.mean(0) for r in reports]), candidates, o)
+    sharp = o.get("kappa", 3) * inverse_temperature(w)
+    scores = sharp * mean
+    hard, more = None, {}
+    if false is not None:
+        hard, right = [], []
+
+        def as_in(x: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+            """Normalised by the statistics of the batch's true reports."""
+            flat = batch.reshape(-1, c)
+            return (x - flat.mean(0)) / (flat.var(0, unbiased=False) + 1e-5).sqrt()
+
+        for j, own in enumerate(false):
+            hard.append([])
+            for report in own:
+                ask = linear(w, "contrast.query", report, c, bias=False)
+                seen = torch.stack([torch.softmax(ask @ k.T / c**0.5, -1) @ v for k, v in zip(keys, V)])
+                answer = F.normalize(norm(seen) if by_studies else as_in(seen, found), dim=-1)
+                sentence = F.normalize(as_in(linear(w, "contrast.embed", report, c, bias=False), said), dim=-1)
+                at = sharp * (answer * sentence).sum(-1).mean(1)  # [study]
+                # how much better it fits this study than it fits all, on the level of the true report
+                hard[j].append(at[j] - at.mean() + scores[:, j].mean())
+                right.append(bool(hard[j][-1] < scores[j, j]))
+        more = {
+            "counters": torch.tensor(len(right), dtype=torch.float64),
+            "counter_accuracy": torch.tensor(sum(right) / max(1, len(right)), dtype=torch.float64),
+        }
+    out = cross_entropies(scores, torch.stack([r.mean(0) for r in reports]), candidates, o, hard)
+    allowed = out.pop("allowed")
+    out.update(more)
+    if Vb is not None:
+        # sentences are constants; each study asked with report i answers in both views; study i of one finds study i of the other
+        views = []
+        for view in (V, Vb):
+            known = view
+            if o.get("placeKeys", False):
+                known = view + w("contrast.place", o["tiles"], c).repeat_interleave(view.shape[1] // o["tiles"], 0)
+            ask = linear(w, "contrast.query", E.detach(), c, bias=False)
+            k = linear(w, "contrast.key", known, c, bias=False)
+            seen = torch.stack([torch.softmax(ask @ k.T / c**0.5, -1) @ v for k, v in zip(k, view)])
+            views.append(torch.stack([seen[:, of == i].mean(1) for i in range(len(reports))], 1))  # [study, report, c]
+        both = torch.stack(views)
+        if by_studies:
+            both = torch.stack([batch_norm(both[:, :, i]) for i in range(len(reports))], 2)
+        else:
+            both = batch_norm(both)
+        a, b = F.normalize(both, dim=-1)
+        losses = []
+        for one, other in ((a, b), (b, a)):
+            for i in range(len(V)):
+                at = allowed[:, i].nonzero()[:, 0].tolist()
+                logits = inverse_temperature(w) * torch.stack([one[i, i] @ other[j, i] for j in at])
+                losses.append(F.cross_entropy(logits[None], torch.tensor([at.index(i)])))
+        out["view"] = torch.stack(losses).mean()
     if o.get("lambdaSentence", 0) > 0:
         # each sentence by itself: its study among those that are candidates of its report
         alone = []
@@ -112,7 +184,9 @@ def pooled_contrast(w: Weights, image: torch.Tensor, text: torch.Tensor, candida
     c = image.shape[-1]
     x = F.normalize(batch_norm(linear(w, "contrast.image", image, c, bias=False)), dim=-1)
     y = F.normalize(batch_norm(linear(w, "contrast.embed", text, c, bias=False)), dim=-1)
-    return cross_entropies(inverse_temperature(w) * x @ y.T, text, candidates, o)
+    out = cross_entropies(inverse_temperature(w) * x @ y.T, text, candidates, o)
+    del out["allowed"]
+    return out
 
 
 def view_contrast(w: Weights, views: torch.Tensor) -> dict:
@@ -236,6 +310,7 @@ def findings(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 ALL4 = [[1] * 4] * 4
 SOME4 = [[1, 0, 1, 1], [1, 1, 1, 0], [0, 1, 0, 1], [1, 1, 1, 1]]  # a study's own report is a candidate even where 0 is said
 COUNTS = [3, 1, 2, 3]  # sentences of each report
+FALSE = [[3, 3], [1, 0], [0, 0], [3, 2]]  # sentences of false reports of each study; 0: none
 VE = {"V": (4, 6, 8), "E": (4, 3, 5)}
 IMAGE = (2, 2, 6, 5, 7)
 CORRUPT = {"corrupt": IMAGE, "clean": IMAGE}
@@ -248,6 +323,18 @@ def ragged(x: dict, o: dict) -> list[torch.Tensor]:
 
 def sentences(w, x, o):
     return sentence_contrast(w, x["V"], ragged(x, o), torch.tensor(o["candidates"]), o)
+
+
+def with_options(w, x, o):
+    """Other views and false reports beside; the loss is the contrast's and 0.5 of the view's."""
+    false = None
+    if "false" in o:
+        # [study][false report] sentences; 0: there is none
+        false = [[e[:n] for e, n in zip(own, counts) if n > 0] for own, counts in zip(x["F"], o["false"])]
+    out = sentence_contrast(w, x["V"], ragged(x, o), torch.tensor(o["candidates"]), o, false, x.get("Vb"))
+    if "view" in out:
+        out["loss"] = out["loss"] + 0.5 * out["view"]
+    return out
 
 
 def from_tokens(w, x, o):
@@ -297,6 +384,37 @@ CASES = {
     ),
     "sentences.sharp": (sentences, VE, {"candidates": ALL4, "counts": COUNTS, "agreement": 1}, {"contrast.logit_scale": 1.5}),
     "sentences.capped": (sentences, VE, {"candidates": ALL4, "counts": COUNTS, "agreement": 1}, {"contrast.logit_scale": 5.0}),
+    "options.view": (
+        with_options,
+        {**VE, "Vb": (4, 6, 8)},
+        {"candidates": SOME4, "counts": COUNTS, "agreement": 1, "placeKeys": True, "tiles": 3},
+        {"contrast.logit_scale": 1.5},
+    ),
+    "options.view.studies": (
+        with_options,
+        {**VE, "Vb": (4, 6, 8)},
+        {"candidates": SOME4, "counts": COUNTS, "agreement": -0.3, "normalize": "studies"},
+        {},
+    ),
+    "options.false": (
+        with_options,
+        {**VE, "F": (4, 2, 3, 5)},
+        {"candidates": SOME4, "counts": COUNTS, "agreement": 1, "false": FALSE},
+        {"contrast.logit_scale": 1.5},
+    ),
+    "options.false.studies": (
+        with_options,
+        {**VE, "F": (4, 1, 3, 5)},
+        {
+            "candidates": ALL4,
+            "counts": COUNTS,
+            "agreement": -0.3,
+            "normalize": "studies",
+            "softTargets": 0.2,
+            "false": [[3], [1], [0], [3]],
+        },
+        {},
+    ),
     "tokens": (
         from_tokens,
         {"V": (4, 6, 8), "tokens": (4, 9, 5)},
@@ -377,6 +495,10 @@ METHODS = {
     "t3d": dict(method="t3d", tiles=2, restored=2, textDropout=0.0),
     # every sentence is read alone, keys know their tile
     "t3d-sentence": dict(method="t3d", tiles=2, restored=1, textDropout=0.0, placeKeys=True),
+    # another view, false reports, and what a sentence looks at corrupted
+    "t3d-options": dict(
+        method="t3d", tiles=2, restored=2, textDropout=0.0, lambdaView=0.4, counterfactuals=2, mask="attended", placeKeys=True
+    ),
     "t3d-null": dict(method="t3d", tiles=2, restored=2, textDropout=1.0, lambdaTcl=0.7, lambdaTir=2.0),
     "fullclip": dict(method="fullclip", tiles=2, restored=1, textDropout=0.0),
     "clipcrop": dict(method="clipcrop", tiles=1, restored=1, lambdaTir=0),
@@ -397,6 +519,39 @@ def alone(bert: BertModel, ids: torch.Tensor, mask: torch.Tensor, sentence: torc
         at = ((sentence == s) & (mask == 1)).nonzero()[:, 0]
         out = out.index_copy(0, at, bert(input_ids=ids[None, at]).last_hidden_state[0])
     return out
+
+
+COUNTER_SENTENCES = [
+    [[0, 1, 1, 1, 2, 2, 3, 3, 0], [0, 1, 1, 2, 2, 3, 0, 0, 0]],
+    [[0, 1, 1, 2, 2, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0]],
+    [[0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 1, 1, 1, 1, 0, 0, 0, 0]],
+]
+COUNTER_LENGTHS = [[9, 7], [6, 0], [0, 6]]
+# of each study's restored tiles: which tile, and which sentence asks
+RESTORED_TILE = [[0, 1], [1, 1], [0, 0]]
+ASKED_SENTENCE = [[0, 2], [1, 0], [0, 0]]
+
+
+def attended(w: Weights, V: torch.Tensor, reports: list[torch.Tensor], o: dict) -> torch.Tensor:
+    """V [b k n c] -> [b r d h w], True at the 30 % of a tile's tokens that its sentence looks at most."""
+    b, k, n, c = V.shape
+    side = round(n ** (1 / 3))
+    masks = []
+    for i in range(b):
+        tiles = V[i]
+        if o.get("placeKeys", False):
+            tiles = tiles + w("contrast.place", k, c)[:, None]
+        keys = linear(w, "contrast.key", tiles.reshape(k * n, c), c, bias=False)
+        for tile, sentence in zip(RESTORED_TILE[i], ASKED_SENTENCE[i]):
+            query = linear(w, "contrast.query", reports[i][sentence], c, bias=False)
+            weights = torch.softmax(keys @ query / c**0.5, 0).reshape(k, n)[tile].detach()
+            count = round(0.3 * n)
+            order = weights.sort(descending=True).values
+            # no case may hang on rounding
+            assert (order[count - 1] - order[count]) / order[count] > 1e-4
+            grid = (weights >= order[count - 1]).reshape(side, side, side)
+            masks.append(grid.repeat_interleave(SIZE // side, 0).repeat_interleave(SIZE // side, 1).repeat_interleave(SIZE // side, 2))
+    return torch.stack(masks).reshape(b, -1, SIZE, SIZE, SIZE)
 
 
 def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
@@ -430,13 +585,32 @@ def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
             reports = []
             for t, of in zip(text, torch.tensor(SENTENCES)):
                 reports.append(torch.stack([t[of == s].mean(0) for s in range(1, int(of.max()) + 1)]))
-            found = sentence_contrast(w, V.flatten(1, 2), reports, torch.tensor(PAIRS), o)
+            false, Vb = None, None
+            if o.get("counterfactuals", 0) > 0:
+                shape = (BATCH, o["counterfactuals"], TOKENS)
+                counter = torch.from_numpy(classes(SEED, "counter_ids", shape, BERT["vocab_size"] - 2) + 2)
+                false = []
+                for rows, sentence_rows, sizes in zip(counter, COUNTER_SENTENCES, COUNTER_LENGTHS):
+                    false.append([])
+                    for row, sentence, length in zip(rows, torch.tensor(sentence_rows), sizes):
+                        if length == 0:
+                            continue
+                        real = bert(input_ids=row[None, :length]).last_hidden_state[0]
+                        at = sentence[:length]
+                        false[-1].append(torch.stack([real[at == s].mean(0) for s in range(1, int(at.max()) + 1)]))
+            if o.get("lambdaView", 0) > 0:
+                other = encode(w, draw("tiles_b", BATCH, k, 1, *size).flatten(0, 1), CHANNELS)
+                Vb = F.layer_norm(tokens_of(other[-1]), (CHANNELS[-1],)).reshape(BATCH, -1, CHANNELS[-1])
+            found = sentence_contrast(w, V.flatten(1, 2), reports, torch.tensor(PAIRS), o, false, Vb)
+            if o.get("mask") == "attended":
+                looked = attended(w, V, reports, o)
         elif method in ("fullclip", "clipcrop"):
             mean = torch.stack([t[m == 1].mean(0) for t, m in zip(text, mask)])
             found = pooled_contrast(w, V.mean((1, 2)), mean, torch.tensor(PAIRS), o)
         else:
             found = view_contrast(w, V.mean(2))
         out["tcl"], out["accuracy"] = found["loss"], found["accuracy"]
+        out.update({n: found[n] for n in ("view", "counters", "counter_accuracy") if n in found})
         slope = torch.autograd.grad(found["loss"], V, retain_graph=True)[0].norm()
         if method == "swinssl":
             logits = linear(w, "rotation", V.mean(2), 4, bias=True)
@@ -444,6 +618,8 @@ def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
     if o.get("lambdaTir", 1) > 0:
         clean = draw("tiles_clean", BATCH, r, 1, *size)
         where = torch.from_numpy((classes(SEED, "corrupt_mask", (BATCH, r, *size), 3) == 0).astype(np.int64))
+        if o.get("mask") == "attended":
+            where = looked.long()
         corrupt = torch.where(where[:, :, None] == 1, draw("noise", BATCH, r, 1, *size), clean)
         given = None
         if informed:
@@ -453,7 +629,7 @@ def network(name: str, dtype: torch.dtype) -> tuple[dict, dict]:
             given = tuple(x.repeat_interleave(r, 0) for x in given)
         flat = lambda x: x.flatten(0, 1)
         out["tir"] = restoration(w, flat(corrupt), flat(clean), flat(where), given, {"channels": CHANNELS, "restoreHeads": HEADS})
-    weights = {"tcl": "lambdaTcl", "tir": "lambdaTir", "rotation": "lambdaRotation"}
+    weights = {"tcl": "lambdaTcl", "tir": "lambdaTir", "rotation": "lambdaRotation", "view": "lambdaView"}
     out["loss"] = sum(o.get(weights[n], 1) * v for n, v in out.items() if n in weights)
     out["loss"].backward()
     grads = {n: p.grad for n, p in w.made.items()}
@@ -484,6 +660,8 @@ def main() -> None:
     golden.write("pretrain/losses.json", {"seed": SEED, "cases": {name: loss_case(name) for name in CASES}})
     config = {**BERT, "batch": BATCH, "tokens": TOKENS, "size": SIZE, "channels": CHANNELS, "restoreHeads": HEADS}
     integers = {"lengths": LENGTHS, "sentence_ids": SENTENCES, "pair_mask": PAIRS, "rotation": ROTATION}
+    integers.update(counter_lengths=COUNTER_LENGTHS, counter_sentence_ids=COUNTER_SENTENCES)
+    integers.update(restored_tile=RESTORED_TILE, asked_sentence=ASKED_SENTENCE)
     document = {"seed": SEED, "config": config, "integers": integers, "cases": {name: network_case(name) for name in METHODS}}
     golden.write("pretrain/network.json", document)
 

@@ -1,0 +1,38 @@
+// Option `view`: two augmented encodings of a study find each other. Every candidate is asked with the anchor's own report, so that the
+// text cannot tell candidates apart, and sentences are constants: what is learned is where to look, and the image.
+import { concat, iota, logSoftmax, region, type Tensor } from '../../dsl/index.ts';
+import { answers, batchNorm, NO_CANDIDATE, unit } from './contrast.ts';
+import type { PretrainSettings } from './pretrain-settings.ts';
+
+/**
+ * Va, Vb [b n c]; E [b s c'], valid [b s]; kept [j i]: study j may be told from study i. P_{j|i} is the mean answer of study j to the
+ * sentences of report i, normalised. Study i of one view finds itself among the studies j of the other, and the other way round.
+ * Within the scope `contrast`.
+ */
+export function studyViews(
+  Va: Tensor,
+  Vb: Tensor,
+  E: Tensor,
+  valid: Tensor,
+  kept: Tensor,
+  sharp: Tensor,
+  p: PretrainSettings,
+): Tensor {
+  return region('view', () => {
+    const b = Va.size('b');
+    const m = valid.rename({ b: 'i' }).cast('f32');
+    const count = m.sum('s').max(1);
+    const mean = (V: Tensor): Tensor => answers(V, E.detach(), p).mul(m).sum('s').div(count).expand('v', 1, 'j');
+    const both = concat([mean(Va), mean(Vb)], 'v'); // [v j i c]
+    const P = unit(batchNorm(both, p.normalize === 'studies' ? 'v j' : 'v j i'));
+    const own = iota('i', b).expand('j', b, 'i').eq(iota('j', b)); // [j i]
+    const anchors = P.mul(own.cast('f32')).sum('j'); // [v i c]
+    const others = P.roll('v', 1);
+    const scores = anchors.mul(others).sum('c').mul(sharp); // [v i j], in the order of its first operand
+    const logp = logSoftmax(kept.where(scores, NO_CANDIDATE), 'j');
+    return logp
+      .mul(own.cast('f32'))
+      .sum(logp.names.join(' '))
+      .mul(-1 / (2 * b));
+  });
+}
