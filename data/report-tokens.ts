@@ -46,10 +46,7 @@ export interface ReportRow {
 export function tokeniseReport(report: string, tokenizer: TextTokenizer, options: ReportOptions): TokenisedReport {
   const { before, after } = specialsOf(tokenizer);
   const room = options.length - before.length - after.length;
-  const idsOf = (text: string): number[] => {
-    const all = tokenizer.encode(text);
-    return all.slice(before.length, all.length - after.length);
-  };
+  const idsOf = (text: string): readonly number[] => idsWithin(text, tokenizer, { before, after });
   const sentences = sentencesIn(report, options);
   let split = 0;
   const texts = sentences.flatMap((sentence) => {
@@ -103,6 +100,38 @@ export function reportRow(
   if (used.length === 0) put(after, 0);
   return { ids, mask, sentence, used };
 }
+
+/** The row of the same sentences with that of place `used[n]` in other words; null where it does not fit. */
+export function rowWith(
+  report: TokenisedReport,
+  row: ReportRow,
+  n: number,
+  text: string,
+  tokenizer: TextTokenizer,
+): ReportRow | null {
+  const ids = row.used.map((place, at) =>
+    at === n ? Int32Array.from(idsWithin(text, tokenizer, specialsOf(tokenizer))) : report.ids[place]!,
+  );
+  const { before, after } = specialsOf(tokenizer);
+  const { length } = row.ids;
+  if (ids.reduce((sum, i) => sum + i.length + after.length, before.length) > length) return null;
+  const changed = {
+    texts: row.used.map((place, at) => (at === n ? text : report.texts[place]!)),
+    ids,
+    key: '',
+    split: 0,
+  };
+  // All of them fit, so that nothing is drawn.
+  return { ...reportRow(changed, tokenizer, { length, most: ids.length }, stream(0)), used: row.used };
+}
+
+/** A row without a sentence, which stands for no report at all. */
+export const noRow = (tokenizer: TextTokenizer, length: number): ReportRow => ({
+  ids: new Int32Array(length).fill(tokenizer.padId),
+  mask: new Int32Array(length),
+  sentence: new Int32Array(length),
+  used: [],
+});
 
 /** A row without any text: special tokens alone, which count as its one sentence. The same for every study, so that it tells nothing. */
 export function nullRow(tokenizer: TextTokenizer, length: number): ReportRow {
@@ -158,6 +187,16 @@ function sentencesIn(report: string, { sections = 'findings+impression', drop = 
   return sectionsOf(drop.length > 0 ? cleanReport(report, drop).text : report)
     .filter((s) => sections === 'all' || kinds.includes(s.kind))
     .flatMap((s) => sentencesOf(s.text));
+}
+
+/** A text's tokens without those that mark it. */
+function idsWithin(
+  text: string,
+  tokenizer: TextTokenizer,
+  { before, after }: ReturnType<typeof specialsOf>,
+): readonly number[] {
+  const all = tokenizer.encode(text);
+  return all.slice(before.length, all.length - after.length);
 }
 
 /** What the tokenizer sets before and after a text: [CLS] and [SEP], <s> and </s>. */

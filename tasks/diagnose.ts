@@ -3,6 +3,8 @@
 import { nullRow, type ReportRow } from '../data/report-tokens.ts';
 import type { TextTokenizer } from '../data/tokens.ts';
 import { type Session, T3dcError } from '../runtime/index.ts';
+import { lesionErrors } from './lesion-delta.ts';
+import type { LesionStore } from './lesion-store.ts';
 import { type FrozenText, type PretrainBatch, textInputs } from './pretrain-batches.ts';
 import type { PretrainContract } from './pretrain-contract.ts';
 
@@ -25,11 +27,18 @@ export interface LeakDiagnostics {
   readonly tirSwapped: number | null;
   /** TIR(swapped report) − TIR(own report), overall: about 0 where the restoration did not look at the report. */
   readonly deltaText: number | null;
+  /** The same on lesions: mean difference on corrupted voxels of lesions, how far restored values are off there with the own report, and
+   *  how many such voxels there were. Null where labels tell of none, or the artifact cannot restore. */
+  readonly deltaTextLesions: number | null;
+  readonly lesionError: number | null;
+  readonly lesionVoxels: number | null;
 }
 
 export interface DiagnoseOptions {
   readonly tokenizer: TextTokenizer | null;
   readonly frozenText?: FrozenText;
+  /** Lesions of the batches' studies. */
+  readonly lesions?: LesionStore | null;
   /** Weights of the losses, for their sum. */
   readonly lambdas: { readonly tcl: number; readonly tir: number };
   readonly signal?: AbortSignal;
@@ -61,6 +70,8 @@ export async function diagnoseLeaks(
     sums[name] = (sums[name] ?? 0) + value;
   };
   const { batch, text, pairs, restored, tiles } = contract;
+  const store = (session.manifest?.entries.restore && options.lesions) ?? null;
+  let onLesions = { voxels: 0, own: 0, swapped: 0 };
   let done = 0;
   for await (const b of batches) {
     const own = await of(b.inputs);
@@ -89,6 +100,14 @@ export async function diagnoseLeaks(
     if (text?.restores) {
       const swapped = await withRows(b, nextRows(b.rows), contract, options);
       add('tirSwapped', (await of(swapped)).tir!);
+      if (store) {
+        const more = await lesionErrors(session, contract, b, swapped, store, options.signal);
+        onLesions = {
+          voxels: onLesions.voxels + more.voxels,
+          own: onLesions.own + more.own,
+          swapped: onLesions.swapped + more.swapped,
+        };
+      }
     }
     done++;
     options.onProgress?.(done, total);
@@ -109,7 +128,17 @@ export async function diagnoseLeaks(
     gradTokens: pairs ? mean('gradTokens') : null,
     tirSwapped,
     deltaText: tirSwapped === null ? null : tirSwapped - tir!,
+    ...lesionFigures(store && text?.restores ? onLesions : null),
   };
+}
+
+function lesionFigures(
+  sums: { readonly voxels: number; readonly own: number; readonly swapped: number } | null,
+): Pick<LeakDiagnostics, 'deltaTextLesions' | 'lesionError' | 'lesionVoxels'> {
+  if (!sums) return { deltaTextLesions: null, lesionError: null, lesionVoxels: null };
+  const { voxels, own, swapped } = sums;
+  if (voxels === 0) return { deltaTextLesions: null, lesionError: null, lesionVoxels: 0 };
+  return { deltaTextLesions: (swapped - own) / voxels, lesionError: own / voxels, lesionVoxels: voxels };
 }
 
 /** Row b takes the place of row b − 1, the first that of the last. */

@@ -1,10 +1,13 @@
 // Batches of pre-training. What a batch holds depends on (seed, epoch, index) alone: a run that was stopped goes on exactly as it
 // would have, and a study that cannot be read is replaced by the same one every time.
+import type { CounterfactualWords } from '../data/counterfactual-words.ts';
+import { isFinding } from '../data/counterfactual-words.ts';
 import type { Dims, RandomStream } from '../data/index.ts';
 import { pairMask, type ReportRow, reportRow, type TokenisedReport } from '../data/report-tokens.ts';
 import { type Inputs, T3dcError } from '../runtime/index.ts';
+import { falseRows } from './counter-rows.ts';
 import { pause } from './pause.ts';
-import type { PretrainContract } from './pretrain-contract.ts';
+import { measuredContract, type PretrainContract } from './pretrain-contract.ts';
 import {
   type Allows,
   type BatchImages,
@@ -15,12 +18,17 @@ import {
   PretrainImages,
 } from './pretrain-images.ts';
 import type { PretrainSet } from './pretrain-set.ts';
+import type { RestoredPlace } from './pretrain-tiles.ts';
 
 export type { BatchKey } from './pretrain-images.ts';
 
 export interface BatchOptions extends ImageOptions {
   /** What the frozen layers make of rows of tokens; needed where the entry takes text_hidden. */
   readonly frozenText?: FrozenText;
+  /** What false reports are made with. Default: COUNTERFACTUAL_WORDS. */
+  readonly counterWords?: CounterfactualWords;
+  /** Told of every batch of `from` before it is handed over, `n` counted from the first of all. */
+  readonly onBatch?: (n: number, items: readonly BatchItem[]) => void | Promise<void>;
 }
 
 /** input_ids and attention_mask [b t] -> text_hidden [b t c] */
@@ -38,6 +46,8 @@ export interface BatchItem {
   readonly origins: readonly Dims[];
   /** Tiles that would cover the study. */
   readonly allTiles: number;
+  /** Of the tiles that are restored. */
+  readonly restored: readonly RestoredPlace[];
   /** Sentences of the row. */
   readonly texts: readonly string[];
   /** Sentences of the report. */
@@ -82,12 +92,12 @@ export class PretrainBatches {
 
   /** @throws T3dcError `bad-option` where too few studies can be read; what is no fault of the data */
   async batch(key: BatchKey): Promise<PretrainBatch> {
-    return this.#withText(key, await this.#images.batch(key));
+    return this.#withText(this.#contract, key, await this.#images.batch(key));
   }
 
-  /** The n-th batch of the set in its own order, not augmented: for measuring. */
+  /** The n-th batch of the set in its own order, not augmented and without options: for measuring. */
   async fixed(n: number, seed: number): Promise<PretrainBatch> {
-    return this.#withText(fixedKey(seed, n), await this.#images.fixed(n, seed));
+    return this.#withText(measuredContract(this.#contract), fixedKey(seed, n), await this.#images.fixed(n, seed));
   }
 
   /**
@@ -103,7 +113,10 @@ export class PretrainBatches {
     for (let n = step * accumulation; ; n++) {
       await pause();
       const key = { seed, epoch: Math.floor(n / this.perEpoch), index: n % this.perEpoch };
-      yield (await this.#withText(key, images ? await images() : await this.#images.batch(key))).inputs;
+      const made = images ? await images() : await this.#images.batch(key);
+      const { inputs, items } = await this.#withText(this.#contract, key, made);
+      await this.#options.onBatch?.(n, items);
+      yield inputs;
     }
   }
 
@@ -111,14 +124,23 @@ export class PretrainBatches {
     return this.#partner?.[pair] ?? pair;
   }
 
-  async #withText(key: BatchKey, images: BatchImages): Promise<PretrainBatch> {
+  async #withText(contract: PretrainContract, key: BatchKey, images: BatchImages): Promise<PretrainBatch> {
     const rows: ReportRow[] = [];
+    const counter: ReportRow[] = [];
+    const asked: number[] = [];
     const items = images.items.map(({ sidesSwapped, ...item }, slot): BatchItem => {
       const report = this.#reportOf(item.pair);
       const text = this.#contract.text ? this.#set.reports[report]! : null;
       const said = text && sidesSwapped && text.swapped ? text.swapped : (text?.own ?? null);
-      const row = said && this.#row(said, itemStream(key, slot).fork(1));
+      const random = itemStream(key, slot);
+      const row = said && this.#row(said, random.fork(1));
       if (row) rows.push(row);
+      if (row && contract.counterfactuals > 0) {
+        const { tokenizer } = this.#set;
+        const { counterWords } = this.#options;
+        counter.push(...falseRows(said, row, contract.counterfactuals, tokenizer!, random.fork(8), counterWords));
+      }
+      if (row && contract.attended) asked.push(...askedSentences(said, row, contract.restored, random.fork(9)));
       return {
         ...item,
         report,
@@ -126,7 +148,11 @@ export class PretrainBatches {
         allSentences: said?.texts.length ?? 0,
       };
     });
-    return { inputs: { ...images.inputs, ...(await this.#text(rows, items)) }, items, rows };
+    const options = {
+      ...(contract.counterfactuals > 0 ? await counterInputs(counter, contract, this.#options.frozenText) : {}),
+      ...(contract.attended ? { asked_sentence: Int32Array.from(asked) } : {}),
+    };
+    return { inputs: { ...images.inputs, ...(await this.#text(rows, items)), ...options }, items, rows };
   }
 
   #row(report: TokenisedReport, random: RandomStream): ReportRow {
@@ -151,6 +177,14 @@ export class PretrainBatches {
   }
 }
 
+/** For each restored tile the place of a sentence of the row: one of a finding, where there is one. */
+function askedSentences(said: TokenisedReport, row: ReportRow, count: number, random: RandomStream): number[] {
+  const all = row.used.map((_, n) => n);
+  const findings = all.filter((n) => isFinding(said.texts[row.used[n]!]!));
+  const from = findings.length > 0 ? findings : all;
+  return Array.from({ length: count }, () => from[random.int(from.length)]!);
+}
+
 /** The entry's text inputs from rows. */
 export async function textInputs(
   rows: readonly ReportRow[],
@@ -163,6 +197,21 @@ export async function textInputs(
       : { input_ids: joined(rows.map((r) => r.ids)) }),
     attention_mask: joined(rows.map((r) => r.mask)),
     ...(contract.sentenceIds ? { sentence_ids: joined(rows.map((r) => r.sentence)) } : {}),
+  };
+}
+
+/** False reports as inputs, [b f t] from b · f rows. */
+async function counterInputs(
+  rows: readonly ReportRow[],
+  contract: PretrainContract,
+  frozenText?: FrozenText,
+): Promise<Record<string, Float32Array | Int32Array>> {
+  return {
+    ...(contract.text!.hidden
+      ? { counter_hidden: await frozenText!(rows) }
+      : { counter_ids: joined(rows.map((r) => r.ids)) }),
+    counter_mask: joined(rows.map((r) => r.mask)),
+    counter_sentence_ids: joined(rows.map((r) => r.sentence)),
   };
 }
 

@@ -35,6 +35,12 @@ export interface PretrainContract {
   readonly pairs: boolean;
   readonly sentenceIds: boolean;
   readonly rotation: boolean;
+  /** Option `view`: a second augmented encoding of each study. */
+  readonly view: boolean;
+  /** False reports of each study. */
+  readonly counterfactuals: number;
+  /** The network says what is corrupted, by where a sentence looks. */
+  readonly attended: boolean;
 }
 
 export interface TextContract {
@@ -99,8 +105,19 @@ export function pretrainContract(manifest: Manifest, entry = 'pretrain'): Pretra
     pairs: port('pair_mask') !== undefined,
     sentenceIds: port('sentence_ids') !== undefined,
     rotation: port('rotation') !== undefined,
+    view: port('tiles_b') !== undefined,
+    counterfactuals: port('counter_mask')?.shape[1] ?? 0,
+    attended: port('asked_sentence') !== undefined,
   };
 }
+
+/** What `diagnose` takes: the same without the options. */
+export const measuredContract = (c: PretrainContract): PretrainContract => ({
+  ...c,
+  view: false,
+  counterfactuals: 0,
+  attended: false,
+});
 
 const badArtifact = (found: string, expected: string): T3dcError =>
   new T3dcError('bad-artifact', 'this artifact does not pre-train on pairs of CT and report', {

@@ -2,11 +2,11 @@
 // report allows as augmentation, so that it can be made on other threads. What a batch holds depends on (seed, epoch, index) alone.
 import { drawAugmentation } from '../data/augment.ts';
 import type { CorruptOptions } from '../data/corrupt.ts';
+import { epochOrder } from '../data/epoch-order.ts';
 import { type AugmentOptions, type Dims, type RandomStream, stream, voxelCount } from '../data/index.ts';
-import { epochOrder } from '../data/loader.ts';
 import { T3dcError } from '../runtime/errors.ts';
-import type { PretrainContract } from './pretrain-contract.ts';
-import { type CutTiles, cutStudy, studyAugmentation } from './pretrain-tiles.ts';
+import { measuredContract, type PretrainContract } from './pretrain-contract.ts';
+import { type CutTiles, cutStudy, otherView, type RestoredPlace, studyAugmentation } from './pretrain-tiles.ts';
 import type { PreparedStudy } from './study-input.ts';
 
 export interface BatchKey {
@@ -36,6 +36,8 @@ export interface ImageItem {
   readonly origins: readonly Dims[];
   /** Tiles that would cover the study. */
   readonly allTiles: number;
+  /** Of the tiles that are restored. */
+  readonly restored: readonly RestoredPlace[];
   /** It was mirrored such that left is right: words must be, too. */
   readonly sidesSwapped: boolean;
 }
@@ -62,6 +64,8 @@ export interface StudyList {
 const ITEM = 0x0101;
 /** Epochs of `drawAugmentation`, which has no stream of its own. */
 const AUGMENTATION = 0x10000;
+/** The same of other views. */
+const OTHER_VIEW = 0x20000000;
 /** An epoch that no training reaches. */
 const FIXED = 0x7fff0000;
 
@@ -91,6 +95,12 @@ export class PretrainImages {
     this.#options = { augment, corrupt, gain, shift };
     this.#allows = allows;
     checkEnough(set.pairs.length, contract.batch);
+    if (contract.attended && corrupt?.fill === 'mean')
+      throw new T3dcError('bad-option', "mask 'attended' fills with noise", {
+        found: 'the mean of what is left',
+        expected: 'noise: what is left is not known before the network has looked',
+        hint: 'Leave out --fill.',
+      });
   }
 
   /** Whole batches of an epoch; what is left over is dropped. */
@@ -101,13 +111,13 @@ export class PretrainImages {
   /** @throws T3dcError `bad-option` where too few studies can be read; what is no fault of the data */
   batch(key: BatchKey): Promise<BatchImages> {
     const { batch } = this.#contract;
-    return this.#made(this.#order(key), key.index * batch, key, this.#options.augment ?? true);
+    return this.#made(this.#contract, this.#order(key), key.index * batch, key, this.#options.augment ?? true);
   }
 
-  /** The n-th batch of the set in its own order, not augmented: for measuring. */
+  /** The n-th batch of the set in its own order, not augmented and without options: for measuring. */
   fixed(n: number, seed: number): Promise<BatchImages> {
     const order = Uint32Array.from({ length: this.#set.pairs.length }, (_, i) => i);
-    return this.#made(order, n * this.#contract.batch, fixedKey(seed, n), false);
+    return this.#made(measuredContract(this.#contract), order, n * this.#contract.batch, fixedKey(seed, n), false);
   }
 
   #order({ seed, epoch }: BatchKey): Uint32Array {
@@ -122,8 +132,13 @@ export class PretrainImages {
   }
 
   /** Places from `start` on, each that cannot be read replaced by the next in the order that can. */
-  async #made(order: Uint32Array, start: number, key: BatchKey, augment: boolean): Promise<BatchImages> {
-    const contract = this.#contract;
+  async #made(
+    contract: PretrainContract,
+    order: Uint32Array,
+    start: number,
+    key: BatchKey,
+    augment: boolean,
+  ): Promise<BatchImages> {
     const { batch } = contract;
     const inputs = emptyInputs(contract);
     const items: ImageItem[] = [];
@@ -145,8 +160,24 @@ export class PretrainImages {
       const random = itemStream(key, slot);
       const cut = await cutStudy(study!, contract, applied, { gain, shift, corrupt, augment }, random);
       put(inputs, slot, cut);
+      if (contract.view) {
+        // Always changed, as are views of a crop; where words name a side, both views are mirrored or neither is.
+        const free = studyAugmentation(contract, this.#allows(pair), true);
+        const drawn = drawAugmentation({ dims: contract.size, spacing }, free, {
+          ...place,
+          epoch: OTHER_VIEW + key.epoch,
+        });
+        const [first, ...others] = drawn.flips;
+        const flips = [free.lateral === 'free' ? first : applied.flips[0], ...others] as typeof drawn.flips;
+        const options = { gain, shift, corrupt, augment: true };
+        const tiles = await otherView(study!, contract, { ...drawn, flips }, options, random.fork(10));
+        tiles.forEach((tile, k) => {
+          inputs.tiles_b!.set(tile, (slot * tiles.length + k) * tile.length);
+        });
+      }
       const { origins, allTiles } = cut;
-      items.push({ pair, dims, spacing, origins, allTiles, sidesSwapped: applied.sidesSwapped });
+      const restored = cut.restored.map((r) => r.place);
+      items.push({ pair, dims, spacing, origins, allTiles, restored, sidesSwapped: applied.sidesSwapped });
     }
     return { inputs, items };
   }
@@ -156,12 +187,15 @@ function emptyInputs(c: PretrainContract): Record<string, Float32Array | Int32Ar
   const voxels = voxelCount(c.size);
   return {
     ...(c.tiles > 0 ? { tiles: new Float32Array(c.batch * c.tiles * voxels) } : {}),
+    ...(c.view ? { tiles_b: new Float32Array(c.batch * c.tiles * voxels) } : {}),
     ...(c.rotation ? { rotation: new Int32Array(c.batch * c.tiles) } : {}),
     ...(c.restored > 0
       ? {
           tiles_corrupt: new Float32Array(c.batch * c.restored * voxels),
           tiles_clean: new Float32Array(c.batch * c.restored * voxels),
-          corrupt_mask: new Int32Array(c.batch * c.restored * voxels),
+          ...(c.attended
+            ? { restored_tile: new Int32Array(c.batch * c.restored) }
+            : { corrupt_mask: new Int32Array(c.batch * c.restored * voxels) }),
         }
       : {}),
   };
@@ -172,11 +206,12 @@ function put(into: Readonly<Record<string, Float32Array | Int32Array>>, slot: nu
     into.tiles!.set(tile, (slot * cut.tiles.length + k) * tile.length);
   });
   if (into.rotation) into.rotation.set(cut.rotation, slot * cut.rotation.length);
-  cut.restored.forEach(({ clean, corrupt, mask }, r) => {
+  cut.restored.forEach(({ clean, corrupt, mask, place }, r) => {
     const at = (slot * cut.restored.length + r) * clean.length;
     into.tiles_clean!.set(clean, at);
     into.tiles_corrupt!.set(corrupt, at);
-    into.corrupt_mask!.set(mask, at);
+    if (mask) into.corrupt_mask!.set(mask, at);
+    else into.restored_tile![slot * cut.restored.length + r] = place.tile;
   });
 }
 

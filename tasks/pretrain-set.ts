@@ -20,6 +20,8 @@ export interface PretrainPair {
   readonly image?: string;
   /** CT in HU. */
   load(): Promise<Volume>;
+  /** Its label map, where it has one: for records alone. */
+  loadLabel?(): Promise<Volume>;
   /** Where the study lies in chunks on the contract's grid: those; else null. */
   open?(contract: Preprocess): Promise<PreparedScan | null>;
 }

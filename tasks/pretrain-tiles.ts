@@ -1,7 +1,7 @@
 // What one study gives to a batch: its tiles as the method takes them, changed under the training contract, and those to restore.
 
 import { applyAugmentation, drawAugmentation } from '../data/augment.ts';
-import { type Corrupted, type CorruptOptions, corruptTile } from '../data/corrupt.ts';
+import { type CorruptOptions, corruptTile } from '../data/corrupt.ts';
 import { type Applied, AUGMENT, type AugmentOptions, type Dims, type RandomStream, voxelCount } from '../data/index.ts';
 import {
   changeIntensity,
@@ -23,12 +23,28 @@ export interface TileOptions {
   readonly corrupt: CorruptOptions;
 }
 
+export interface RestoredTile {
+  readonly clean: Float32Array;
+  /** Where the network says what is corrupted: what is to be put there, everywhere. */
+  readonly corrupt: Float32Array;
+  /** Null where the network says it. */
+  readonly mask: Int32Array | null;
+  readonly place: RestoredPlace;
+}
+
+export interface RestoredPlace {
+  /** Place among the tiles that are encoded; -1: it is none of them. */
+  readonly tile: number;
+  /** Its first voxel; null where it is no place of the study. */
+  readonly origin: Dims | null;
+}
+
 export interface CutTiles {
   /** To encode, [d h w] each. */
   readonly tiles: readonly Float32Array[];
   /** Quarter turns of each, where the method asks for them. */
   readonly rotation: readonly number[];
-  readonly restored: readonly (Corrupted & { readonly clean: Float32Array })[];
+  readonly restored: readonly RestoredTile[];
   /** First voxels of the tiles, as far as they are places of the study. */
   readonly origins: readonly Dims[];
   /** Tiles that would cover the study. */
@@ -63,10 +79,21 @@ export async function cutStudy(
   return {
     tiles: contract.tiles === 0 ? [] : (views?.tiles ?? base.tiles),
     rotation: views?.rotation ?? [],
-    restored: await cutter.restored(base.tiles),
+    restored: await cutter.restored(base),
     origins: base.origins,
     allTiles: base.allTiles,
   };
+}
+
+/** Another view of the whole study: its tiles alone. */
+export async function otherView(
+  study: PreparedStudy,
+  contract: PretrainContract,
+  applied: Applied,
+  options: TileOptions,
+  random: RandomStream,
+): Promise<readonly Float32Array[]> {
+  return (await new Cutter(study, contract, applied, options, random).base()).tiles;
 }
 
 class Cutter {
@@ -139,13 +166,25 @@ class Cutter {
   }
 
   /** Of the tiles that are encoded, those with something in them; of a crop's study, the crop and then others. */
-  async restored(tiles: readonly Float32Array[]): Promise<(Corrupted & { clean: Float32Array })[]> {
-    const { restored: count, size } = this.#contract;
+  async restored({
+    tiles,
+    origins,
+  }: {
+    tiles: readonly Float32Array[];
+    origins: readonly Dims[];
+  }): Promise<RestoredTile[]> {
+    const { restored: count, size, attended } = this.#contract;
     const order = this.#shuffled(tiles);
-    const out: (Corrupted & { clean: Float32Array })[] = [];
+    const out: RestoredTile[] = [];
     for (let r = 0; r < count; r++) {
-      const clean = await this.#toRestore(order, r);
-      out.push({ clean, ...corruptTile(clean, size, this.#random.fork(r, 5), this.#options.corrupt) });
+      const { clean, origin } = await this.#toRestore(order, r);
+      const tile = tiles.indexOf(clean);
+      const place = { tile, origin: origin ?? (tile < 0 ? null : (origins[tile] ?? null)) };
+      const random = this.#random.fork(r, 5);
+      const corrupted = attended
+        ? { corrupt: Float32Array.from(clean, () => random.uniform()), mask: null }
+        : corruptTile(clean, size, random, this.#options.corrupt);
+      out.push({ clean, place, ...corrupted });
     }
     return out;
   }
@@ -161,14 +200,15 @@ class Cutter {
     return order;
   }
 
-  async #toRestore(order: readonly Float32Array[], r: number): Promise<Float32Array> {
+  /** `origin`: of those that are not among the tiles. */
+  async #toRestore(order: readonly Float32Array[], r: number): Promise<{ clean: Float32Array; origin?: Dims }> {
     const { takes, size } = this.#contract;
-    if (takes === 'whole' || takes === 'small') return order[r % order.length]!;
+    if (takes === 'whole' || takes === 'small') return { clean: order[r % order.length]! };
     if (r > 0) {
-      const { tile } = await nativeCrop(this.#study, size, this.#random.fork(r, 7));
-      return this.#changed(tile, RESTORED + r);
+      const { tile, origin } = await nativeCrop(this.#study, size, this.#random.fork(r, 7));
+      return { clean: this.#changed(tile, RESTORED + r), origin };
     }
-    return takes === 'views' ? this.#changed(order[0]!, RESTORED, NONE) : order[0]!;
+    return { clean: takes === 'views' ? this.#changed(order[0]!, RESTORED, NONE) : order[0]! };
   }
 
   /** As the whole study was mirrored and turned; intensities by the tile's number `n`. */

@@ -2,6 +2,7 @@
 // the control, and studies that cannot be read.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isFinding } from '../../data/counterfactual-words.ts';
 import { DataError, type Dims, diagonalAffine, phantom, type Volume } from '../../data/index.ts';
 import { TextTokenizer } from '../../data/tokens.ts';
 import { tokenizerJson, trainWordPiece } from '../../data/wordpiece.ts';
@@ -48,6 +49,9 @@ const contract = (change: Partial<PretrainContract> = {}): PretrainContract => (
   pairs: true,
   sentenceIds: true,
   rotation: false,
+  view: false,
+  counterfactuals: 0,
+  attended: false,
   ...change,
 });
 
@@ -196,6 +200,99 @@ test('sides and words go together: mirrored where no side is named, words exchan
     'mirrored: Cyst of the right kidney.',
   ]);
   assert.equal(await run(`Nodule of the lingula.${directional}`), ['as it was: Nodule of the lingula.']);
+});
+
+test('another view of each study: changed by itself, its sides as the words say, and the rest of the batch as it was', async () => {
+  const key = { seed: 3, epoch: 0, index: 0 };
+  const plain = await batches(contract()).batch(key);
+  const { inputs, items } = await batches(contract({ view: true })).batch(key);
+  const { tiles_b, ...others } = inputs;
+  assert.equal(others, plain.inputs);
+  assert.equal(items, plain.items);
+  assert.is(tiles_b!.length, inputs.tiles!.length);
+  for (let tile = 0; tile < 8; tile++) {
+    const of = (x: Float32Array | Int32Array) => x.subarray(tile * 512, (tile + 1) * 512);
+    assert.not.equal(of(tiles_b!), of(inputs.tiles!));
+  }
+  assert.not.ok('tiles_b' in (await batches(contract({ view: true })).fixed(0, 0)).inputs);
+  // Where a side is named, both views are mirrored or neither is.
+  const c = contract({ tiles: 1, restored: 0, view: true });
+  const pairs = [0, 1].map((n) => ({
+    name: `s${n}`,
+    patient: `p${n}`,
+    text: `Cyst of the left kidney. Nodule in front. Case ${n}.`,
+    load: async () => sided(),
+  }));
+  const all = batches(c, pairs);
+  let mirrored = 0;
+  for (let epoch = 0; epoch < 30; epoch++) {
+    const b = (await all.batch({ seed: 3, epoch, index: 0 })).inputs;
+    for (const slot of [0, 1]) {
+      const rises = (x: Float32Array | Int32Array) =>
+        sum(x.subarray(slot * 512, slot * 512 + 256)) < sum(x.subarray(slot * 512 + 256, (slot + 1) * 512));
+      assert.is(rises(b.tiles!), rises(b.tiles_b!));
+      if (!rises(b.tiles!)) mirrored++;
+    }
+  }
+  assert.ok(mirrored > 0 && mirrored < 60);
+});
+
+test('false reports: rows with one sentence in other words, drawn by the key alone', async () => {
+  const c = contract({ counterfactuals: 2, batch: 4 });
+  const { inputs, rows } = await batches(c).batch(KEY);
+  assert.equal(inputs, (await batches(c).batch(KEY)).inputs);
+  const { counter_ids: ids, counter_mask: mask, counter_sentence_ids: sentences } = inputs;
+  assert.equal([ids!.length, mask!.length, sentences!.length], [768, 768, 768]);
+  let there = 0;
+  for (let n = 0; n < 8; n++) {
+    const of = (x: Float32Array | Int32Array) => x.subarray(n * 96, (n + 1) * 96);
+    if (of(mask!).every((m) => m === 0)) {
+      assert.ok(of(sentences!).every((s) => s === 0));
+      continue;
+    }
+    there++;
+    const own = rows[n >> 1]!;
+    const said = (row: ArrayLike<number>, at: ArrayLike<number>, s: number) =>
+      Array.from(row)
+        .filter((_, t) => at[t] === s)
+        .join();
+    const differ = own.used.filter(
+      (_, s) => said(of(ids!), of(sentences!), s + 1) !== said(own.ids, own.sentence, s + 1),
+    );
+    assert.is(differ.length, 1);
+  }
+  assert.ok(there >= 4, `${there} of 8`);
+  assert.not.ok('counter_ids' in (await batches(c).fixed(0, 0)).inputs);
+  const frozenText = async (list: readonly { ids: Int32Array }[]) => new Float32Array(list.length * 96 * 3);
+  const text = { ...contract().text!, hidden: 3 };
+  const frozen = (await batches(contract({ counterfactuals: 2, text }), pairsOf(), { frozenText }).batch(KEY)).inputs;
+  assert.is(frozen.counter_hidden!.length, 2 * 2 * 96 * 3);
+  assert.not.ok('counter_ids' in frozen);
+});
+
+test('attended: what is put in place of what the network corrupts, which tile it is, and which finding asks', async () => {
+  const c = contract({ attended: true, restored: 2 });
+  const { inputs, items } = await batches(c).batch(KEY);
+  assert.not.ok('corrupt_mask' in inputs);
+  const { tiles, tiles_clean, tiles_corrupt, restored_tile, asked_sentence } = inputs;
+  for (let n = 0; n < 4; n++) {
+    const k = restored_tile![n]!;
+    const from = ((n >> 1) * 4 + k) * 512;
+    assert.equal(tiles_clean!.subarray(n * 512, (n + 1) * 512), tiles!.subarray(from, from + 512));
+    const texts = items[n >> 1]!.texts;
+    const asks = texts[asked_sentence![n]!]!;
+    assert.ok(isFinding(asks) || !texts.some(isFinding), asks);
+    const { tile, origin } = items[n >> 1]!.restored[n % 2]!;
+    assert.equal([tile, origin], [k, items[n >> 1]!.origins[k]]);
+  }
+  const noise = [...tiles_corrupt!];
+  assert.ok(Math.abs(sum(noise) / noise.length - 0.5) < 0.05 && new Set(noise).size > 1000);
+  // Measured on what the batch corrupts.
+  assert.ok('corrupt_mask' in (await batches(c).fixed(0, 0)).inputs);
+  assert.throws(
+    () => batches(c, pairsOf(), { corrupt: { kind: 'cutout', fill: 'mean' } }),
+    (e: Error & { code?: string }) => e.code === 'bad-option',
+  );
 });
 
 test('without augmentation a batch shows the study as it is', async () => {

@@ -1,11 +1,15 @@
 // Diagnostics of leaks on a stand-in for a session whose losses are known; features of frozen text layers, computed once for each row.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DataError } from '../../data/errors.ts';
+import { type Dims, diagonalAffine, type Volume } from '../../data/index.ts';
+import { ABDOMEN } from '../../data/prepare.ts';
 import { TextTokenizer } from '../../data/tokens.ts';
 import { tokenizerJson, trainWordPiece } from '../../data/wordpiece.ts';
 import type { Session } from '../../runtime/index.ts';
 import { diagnoseLeaks, usedText } from '../../tasks/diagnose.ts';
 import { frozenText } from '../../tasks/frozen-text.ts';
+import { LesionStore, lesionsShown } from '../../tasks/lesion-store.ts';
 import type { PretrainBatch } from '../../tasks/pretrain-batches.ts';
 import type { PretrainContract } from '../../tasks/pretrain-contract.ts';
 
@@ -82,6 +86,85 @@ test('a loss that the text alone solves is found out', async () => {
   const d = await diagnoseLeaks(stand(true), contract, [batch], 1, options);
   assert.is(d.accuracyImagesShuffled, 1);
   assert.is(d.gradTokens, 0);
+});
+
+test('what a report is worth on corrupted voxels of lesions, and how many of them were shown', async () => {
+  // Two voxels a tile; the study is four tiles in a row, and its lesions are the voxels 2, 3, 4 and 7.
+  const size: Dims = [1, 1, 2];
+  const labels = Uint8Array.of(0, 0, 5, 5, 5, 0, 0, 5);
+  const affine = diagonalAffine([1, 1, 1]);
+  const volume = (data: Int16Array | Uint8Array): Volume => ({ data, dims: [1, 1, 8], affine });
+  const preprocess = { ...ABDOMEN, spacing: null, foreground: null };
+  const c = { ...contract, size, batch: 2, restored: 1, tiles: 2, preprocess } as unknown as PretrainContract;
+  const pairs = [
+    {
+      name: 'a',
+      load: async () => volume(new Int16Array(8).fill(10)),
+      loadLabel: async () => volume(labels),
+    },
+    { name: 'b', load: async () => volume(new Int16Array(8)) },
+    {
+      name: 'c',
+      load: async () => volume(new Int16Array(8)),
+      loadLabel: () => Promise.reject(new DataError('file-missing', 'gone', { fix: 'look' })),
+    },
+  ];
+  const notes: string[] = [];
+  const store = new LesionStore(pairs, c, [5], (n) => notes.push(n));
+  const dims: Dims = [1, 1, 8];
+  const item = (pair: number, origins: Dims[]) => ({
+    pair,
+    dims,
+    origins,
+    restored: [{ tile: 0, origin: origins[0]! }],
+  });
+  const items = [
+    item(0, [
+      [0, 0, 2],
+      [0, 0, 6],
+    ]),
+    item(1, [[0, 0, 0]]),
+  ] as unknown as PretrainBatch['items'];
+  assert.equal(await lesionsShown(store, c, items), { inside: 2, all: 2 });
+  assert.equal(await lesionsShown(store, c, [item(0, [[0, 0, 4]])] as unknown as PretrainBatch['items']), {
+    inside: 0,
+    all: 2,
+  });
+  assert.is(await lesionsShown(store, { ...c, takes: 'small' }, items), null);
+  assert.is(await store.of(2, dims), null);
+  assert.ok(notes.length === 1 && notes[0]!.startsWith('c: its lesions are not counted'), notes.join());
+  // Restored values are off by 0.1, by 0.3 where the report is another's; of the study's two voxels one is corrupted.
+  const session = {
+    entry: () => ({}),
+    manifest: { entries: { restore: { inputs: [{ name: 'volume' }, { name: 'input_ids' }] } } },
+    entries: {
+      diagnose: async () => ({ tcl: [1], tir: [1], accuracy: [1], grad_tokens: [1] }),
+      restore: async ({ volume: v, input_ids }: Record<string, Float32Array | Int32Array>) => ({
+        restored: Float32Array.from(v!, (x) => x + (input_ids![0] === 10 ? 0.1 : 0.3)),
+      }),
+    },
+  } as unknown as Session;
+  const rows = batch.rows.slice(0, 2);
+  const two: PretrainBatch = {
+    inputs: {
+      ...batch.inputs,
+      input_ids: Int32Array.from([10, 10, 10, 10, 11, 11, 11, 11]),
+      tiles_clean: new Float32Array(4).fill(0.5),
+      tiles_corrupt: new Float32Array(4).fill(0.5),
+      corrupt_mask: Int32Array.of(1, 0, 1, 1),
+    },
+    items,
+    rows,
+  };
+  const told = { ...options, lesions: store };
+  const d = await diagnoseLeaks(session, c, [two, two], 2, told);
+  assert.is(d.lesionVoxels, 2);
+  assert.ok(Math.abs(d.deltaTextLesions! - 0.2) < 1e-6 && Math.abs(d.lesionError! - 0.1) < 1e-6, JSON.stringify(d));
+  const none = { ...two, inputs: { ...two.inputs, corrupt_mask: Int32Array.of(0, 0, 1, 1) } };
+  const nothing = await diagnoseLeaks(session, c, [none], 1, told);
+  assert.equal([nothing.lesionVoxels, nothing.deltaTextLesions], [0, null]);
+  const without = await diagnoseLeaks(stand(false), contract, [batch], 1, options);
+  assert.equal([without.lesionVoxels, without.deltaTextLesions, without.lesionError], [null, null, null]);
 });
 
 test('where nothing is compared or restored, nothing is told of it', async () => {
