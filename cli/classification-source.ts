@@ -5,7 +5,7 @@ import {
   ClassificationSampler,
   type ClassificationSampling,
 } from '../tasks/classification-samples.ts';
-import { CHUNK_SHARE, chunksFor } from './scans.ts';
+import { threadCache } from './scans.ts';
 import { type ScanFile, sourceOf } from './studies.ts';
 
 export interface ClassificationSource {
@@ -13,12 +13,11 @@ export interface ClassificationSource {
   readonly sampling: ClassificationSampling & { readonly cacheBytes: number };
 }
 
-export function open({ studies, sampling }: ClassificationSource): SampleSource<ClassificationSample> {
-  const { cacheBytes } = sampling;
-  const chunks = chunksFor(cacheBytes);
+export async function open({ studies, sampling }: ClassificationSource): Promise<SampleSource<ClassificationSample>> {
+  const { chunks, volumeBytes } = await threadCache(sampling.cacheBytes, studies[0]!.image);
   const sampler = new ClassificationSampler(
     studies.map((file) => sourceOf(file, chunks)),
-    { ...sampling, cacheBytes: Math.floor(cacheBytes * (1 - CHUNK_SHARE)) },
+    { ...sampling, cacheBytes: volumeBytes },
   );
   return { sample: ({ epoch, index, item }: SampleKey) => sampler.sample(epoch * studies.length + index, item) };
 }

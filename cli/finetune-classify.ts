@@ -1,20 +1,18 @@
 // `t3dc finetune classify`: an encoder fine-tuned to find findings in whole studies, kept on disk as every run.
-import { readBytes, readSplits } from '../data/node.ts';
+import { readBytes } from '../data/node.ts';
 import { openArtifact, type Session } from '../runtime/index.ts';
 import type { ClassificationSample } from '../tasks/classification-samples.ts';
 import { findingsOf } from '../tasks/classify.ts';
 import { studyContract } from '../tasks/study-contract.ts';
 import {
   type ClassificationValidation,
-  type LabelledStudy,
   trainClassification,
   validateClassification,
 } from '../tasks/train-classification.ts';
 import type { ClassificationSource } from './classification-source.ts';
 import type { Context } from './command.ts';
-import { CliError, UsageError } from './errors.ts';
 import { some } from './eval-cases.ts';
-import { type Findings, readFindings } from './finding-labels.ts';
+import { type FindingSet, findingSet } from './finding-set.ts';
 import { COMMAND, type FinetunePlan, type FinetuneValues, planFinetuning, tellGroups } from './finetune-plan.ts';
 import { loadInitial } from './initial-weights.ts';
 import { lastName } from './model-card.ts';
@@ -22,20 +20,13 @@ import { type RunConfig, runConfig } from './run-config.ts';
 import { RunFolder } from './run-folder.ts';
 import { cacheOf, sampleFeed } from './sample-feed.ts';
 import { withSession } from './session.ts';
-import { type ScanFile, type StudyFile, studiesIn } from './studies.ts';
+import { studiesIn } from './studies.ts';
 import type { Scalars } from './tensorboard.ts';
 import { describeRun } from './train-report.ts';
 import { trainingLoop } from './training-loop.ts';
-import { columns, parseBytes, parseNames, showTime } from './units.ts';
+import { columns, parseBytes, showTime } from './units.ts';
 
 const ENTRY = 'classify';
-
-interface FindingSet {
-  readonly train: readonly LabelledStudy[];
-  /** The same, for other threads. */
-  readonly trainFiles: readonly ScanFile[];
-  readonly validation: readonly LabelledStudy[];
-}
 
 export async function finetuneClassify(artifact: string, values: FinetuneValues, context: Context): Promise<void> {
   const { out } = context;
@@ -44,7 +35,7 @@ export async function finetuneClassify(artifact: string, values: FinetuneValues,
   const contract = studyContract(manifest, ENTRY);
   const asked = planFinetuning(artifact, ENTRY, manifest, values);
   const sources = await studiesIn(asked.plan.studies, asked.plan.columns);
-  const { plan, set } = await dataOf(asked.plan, values.findings, sources, manifest, out);
+  const { plan, set } = await findingSet(asked.plan, values.findings, sources, manifest, out);
   const open = { device: values.device, threads: values.threads, seed: asked.checkpoint ? undefined : plan.seed };
   await withSession(artifact, open, out, async (session) => {
     session.trainable(ENTRY);
@@ -70,110 +61,6 @@ export async function finetuneClassify(artifact: string, values: FinetuneValues,
     out.json({ event: 'start', device: session.device, step: session.step, ...plan, cases: data });
     await trainInto(folder, session, config, set, { saveEvery: values['save-every'], cacheBytes }, context);
   });
-}
-
-/** Targets joined to studies, and those that are held out. */
-async function dataOf(
-  plan: FinetunePlan,
-  given: string | undefined,
-  sources: readonly StudyFile[],
-  manifest: Session['manifest'],
-  out: Context['out'],
-): Promise<{ plan: FinetunePlan; set: FindingSet }> {
-  const { findingNames } = manifest.model.settings as { readonly findingNames?: readonly string[] };
-  const count = manifest.entries[ENTRY]!.inputs.find((p) => p.name === 'target')?.shape[1] ?? 0;
-  const own = findingNames && findingNames.length > 0 ? findingNames : null;
-  const wanted = given !== undefined ? parseNames('findings', given) : plan.findings.length > 0 ? plan.findings : own;
-  const found = await readFindings(plan.labels, sources, wanted);
-  if (found.names.length !== count)
-    throw new CliError('no-finding', 'the artifact classifies by another number of findings', {
-      found: `${found.names.length}: ${some(found.names, 12)}`,
-      expected: `${count}`,
-      hint: `Choose them by --findings, or build the artifact for these: --set findings=${found.names.length}.`,
-    });
-  if (found.unlabelled.length > 0)
-    out.note(`without a row in ${lastName(plan.labels)}, and left out: ${some(found.unlabelled)}`);
-  if (found.unused > 0) out.note(`${found.unused} rows of ${lastName(plan.labels)} are of none of the studies`);
-  const held = await heldOut(plan, found);
-  const asCase = ({ study, target }: Findings['labelled'][number]): LabelledStudy => ({
-    name: study.name,
-    target,
-    load: study.load,
-  });
-  const train = found.labelled.filter((l) => !held.has(l.study.name));
-  const set = {
-    train: train.map(asCase),
-    trainFiles: train.map(({ study: { name, image } }) => ({ name, image })),
-    validation: found.labelled.filter((l) => held.has(l.study.name)).map(asCase),
-  };
-  if (set.train.length === 0 || (plan.valEvery > 0 && set.validation.length === 0))
-    throw new CliError('too-few-cases', `there is nothing to ${set.train.length === 0 ? 'train' : 'validate'} on`, {
-      found: `${set.train.length} studies to train on, ${set.validation.length} held out`,
-      expected: 'some of both',
-      hint: 'Change --hold-out or --splits.',
-    });
-  tellPositives(found.names, set, out);
-  const best = ['auroc', 'loss', ...found.names.map((n) => `auroc/${n}`)];
-  if (plan.best !== null && !best.includes(plan.best))
-    throw new UsageError('bad-value', '--best is no metric of this training', {
-      found: plan.best,
-      expected: best.join(', '),
-    });
-  return { plan: { ...plan, findings: found.names }, set };
-}
-
-/** Names of the studies of validation: by the split, else of every `holdOut`-th patient. @throws CliError `split-overlap` */
-async function heldOut(plan: FinetunePlan, { labelled }: Findings): Promise<ReadonlySet<string>> {
-  const patients = [...new Set(labelled.map((l) => l.study.patient))];
-  if (plan.splits === null) {
-    const { holdOut } = plan;
-    const held = new Set(patients.filter((_, n) => holdOut > 0 && n % holdOut === holdOut - 1));
-    return new Set(labelled.filter((l) => held.has(l.study.patient)).map((l) => l.study.name));
-  }
-  const splits = await readSplits(plan.splits);
-  const split = splits[plan.fold];
-  if (!split)
-    throw new CliError('bad-value', 'there is no such fold', {
-      found: `${plan.fold} of ${plan.splits}`,
-      expected: `0 to ${splits.length - 1}`,
-    });
-  const side = (names: readonly string[]) => {
-    const of = new Set(names);
-    return new Set(labelled.filter((l) => of.has(l.study.name)).map((l) => l.study.patient));
-  };
-  const [train, val] = [side(split.train), side(split.val)];
-  const both = [...train].find((p) => val.has(p));
-  if (both !== undefined)
-    throw new CliError('split-overlap', 'a patient is in both parts of the split', {
-      found: both,
-      expected: 'every patient in one',
-      hint: 'Make the split by t3dc data split.',
-    });
-  const neither = labelled.filter((l) => !split.train.includes(l.study.name) && !split.val.includes(l.study.name));
-  if (neither.length > 0 && neither.length === labelled.length)
-    throw new CliError('too-few-cases', 'the split names none of the studies', {
-      found: some(
-        labelled.map((l) => l.study.name),
-        3,
-      ),
-      expected: some(split.train, 3),
-    });
-  return new Set(split.val);
-}
-
-/** Findings that cannot be learned or judged are told before the work. */
-function tellPositives(names: readonly string[], set: FindingSet, out: Context['out']): void {
-  for (const [f, name] of names.entries())
-    for (const what of ['train', 'validation'] as const) {
-      const studies = set[what];
-      if (studies.length === 0) continue;
-      const known = studies.flatMap((s) => (Number.isNaN(s.target[f]!) ? [] : [s.target[f]!]));
-      const positives = known.filter((t) => t === 1).length;
-      if (positives === 0 || positives === known.length)
-        out.note(
-          `${name}: ${positives} of ${known.length} known are positive in ${what === 'train' ? 'training' : what}`,
-        );
-    }
 }
 
 async function trainInto(

@@ -4,7 +4,7 @@ import type { SampleKey, SampleSource } from '../data/loader-threads.ts';
 import type { PretrainContract } from '../tasks/pretrain-contract.ts';
 import { type Allows, type BatchImages, type ImageOptions, PretrainImages } from '../tasks/pretrain-images.ts';
 import { type LeftOut, PretrainSet } from '../tasks/pretrain-set.ts';
-import { CHUNK_SHARE, chunksFor } from './scans.ts';
+import { threadCache } from './scans.ts';
 import { type ScanFile, sourceOf } from './studies.ts';
 
 export interface PretrainSource {
@@ -23,8 +23,14 @@ export interface MadeImages extends BatchImages {
   readonly notes: readonly string[];
 }
 
-export function open({ pairs, allows, contract, options, cacheBytes }: PretrainSource): SampleSource<MadeImages> {
-  const chunks = chunksFor(cacheBytes);
+export async function open({
+  pairs,
+  allows,
+  contract,
+  options,
+  cacheBytes,
+}: PretrainSource): Promise<SampleSource<MadeImages>> {
+  const { chunks, volumeBytes } = await threadCache(cacheBytes, pairs[0]!.image);
   let left: MadeImages['left'][number][] = [];
   let notes: string[] = [];
   const set = new PretrainSet(
@@ -32,7 +38,7 @@ export function open({ pairs, allows, contract, options, cacheBytes }: PretrainS
     contract,
     null,
     {
-      cacheBytes: Math.floor(cacheBytes * (1 - CHUNK_SHARE)),
+      cacheBytes: volumeBytes,
       onSkip: (what, pair) => left.push({ ...what, pair }),
       onNote: (note) => notes.push(note),
     },

@@ -7,11 +7,11 @@ import { type Session, T3dcError } from '../runtime/index.ts';
 import { diagnoseLeaks, type LeakDiagnostics } from '../tasks/diagnose.ts';
 import type { BatchOptions, PretrainBatch, PretrainBatches } from '../tasks/pretrain-batches.ts';
 import type { PretrainContract } from '../tasks/pretrain-contract.ts';
-import type { BatchImages } from '../tasks/pretrain-images.ts';
 import type { LeftOut, PretrainSet } from '../tasks/pretrain-set.ts';
-import { type FedStep, fed, type SampleFeed } from '../tasks/sample-feed.ts';
+import { type FedStep, fed } from '../tasks/sample-feed.ts';
 import type { Context } from './command.ts';
 import { lastName } from './model-card.ts';
+import { pretrainFeed } from './pretrain-feed.ts';
 import { type Example, groundPictures, restoredPictures } from './pretrain-pictures.ts';
 import { ENTRY, type PretrainPlan } from './pretrain-plan.ts';
 import {
@@ -23,10 +23,8 @@ import {
   leftOutTable,
   pretrainCharts,
 } from './pretrain-report.ts';
-import type { MadeImages, PretrainSource } from './pretrain-source.ts';
 import type { RunConfig } from './run-config.ts';
 import type { RunFolder } from './run-folder.ts';
-import { cacheOf, sampleFeed } from './sample-feed.ts';
 import type { Scalars } from './tensorboard.ts';
 import { describeRun } from './train-report.ts';
 import { trainingLoop } from './training-loop.ts';
@@ -149,8 +147,8 @@ export class Pretraining {
   async *#train(): AsyncGenerator<FedStep, void, void> {
     const session = this.#p.session;
     const { steps, lr, warmup, seed, accumulate } = this.#plan;
-    const feed = this.#feed(steps);
-    const batches = this.#p.batches.train.from(session.step, accumulate, seed, () => this.#images(feed));
+    const feed = pretrainFeed(this.#p);
+    const batches = this.#p.batches.train.from(session.step, accumulate, seed, feed.images);
     const training = session.train(ENTRY, batches, {
       steps: steps - session.step,
       lr,
@@ -169,40 +167,6 @@ export class Pretraining {
       this.#p.folder.log(step.step, values);
       yield step;
     }
-  }
-
-  /** Images of the batches from the session's step to the last. */
-  #feed(steps: number): SampleFeed<MadeImages> {
-    const { sets, batches, contract, options, session, context, cacheBytes } = this.#p;
-    const { accumulate, workers, seed } = this.#plan;
-    const { augment, corrupt, gain, shift } = options;
-    const source: PretrainSource = {
-      pairs: sets.train.pairs.map(({ name, patient, group, image }) => ({ name, patient, group, image: image! })),
-      allows: sets.train.pairs.map((_, pair) => batches.train.allows(pair)),
-      contract,
-      options: { augment, corrupt, gain, shift },
-      cacheBytes: cacheOf(cacheBytes, workers),
-    };
-    return sampleFeed<MadeImages>({
-      module: 'pretrain-source',
-      options: source,
-      items: batches.train.perEpoch,
-      seed,
-      shuffle: false,
-      first: session.step * accumulate,
-      count: (steps - session.step) * accumulate,
-      workers,
-      prefetch: workers + 1,
-      signal: context.signal,
-    });
-  }
-
-  async #images(feed: SampleFeed<MadeImages>): Promise<BatchImages> {
-    const { train } = this.#p.sets;
-    const { left, notes, ...images } = (await feed.next()).sample;
-    for (const { pair, ...what } of left) train.leaveOut(pair, what);
-    for (const note of notes) train.tell(note);
-    return images;
   }
 
   /** The entry diagnose on the validation pairs, or on the first training pairs where there are none; and example slices. */

@@ -4,11 +4,19 @@ import type { Preprocess } from '../data/prepare.ts';
 import { openPreparedScan, type PreparedScan } from '../data/prepared-scan.ts';
 import { fileStore, isOmeZarr } from '../data/zarr-files.ts';
 
-/** Of what a thread may keep, for decoded chunks; the rest is for volumes that must be in memory whole. */
-export const CHUNK_SHARE = 0.5;
+/** What a thread may keep. */
+export interface ThreadCache {
+  /** Of chunks, whatever scans they are of. */
+  readonly chunks: ChunkCache;
+  /** Of volumes that must be in memory whole, and of what is known of scans in chunks. */
+  readonly volumeBytes: number;
+}
 
-/** What a thread keeps of chunks, whatever scans they are of. */
-export const chunksFor = (cacheBytes: number): ChunkCache => chunkCache(Math.floor(cacheBytes * CHUNK_SHARE));
+/** Most of it for that which the first scan needs: sets are seldom mixed. */
+export async function threadCache(bytes: number, first: string): Promise<ThreadCache> {
+  const share = (await isOmeZarr(first)) ? 0.75 : 0.1;
+  return { chunks: chunkCache(Math.floor(bytes * share)), volumeBytes: Math.floor(bytes * (1 - share)) };
+}
 
 /** Null where the scan or its label map is no OME-Zarr, or not on the contract's grid: it is read whole. */
 export async function scanAt(

@@ -7,7 +7,7 @@ import {
 } from '../tasks/segmentation-samples.ts';
 import { type CaseFile, caseOf } from './cases.ts';
 import type { LabelIds } from './label-ids.ts';
-import { CHUNK_SHARE, chunksFor } from './scans.ts';
+import { threadCache } from './scans.ts';
 
 export interface SegmentationSource {
   readonly cases: readonly CaseFile[];
@@ -15,12 +15,11 @@ export interface SegmentationSource {
   readonly sampling: SegmentationSampling & { readonly cacheBytes: number };
 }
 
-export function open({ cases, ids, sampling }: SegmentationSource): SampleSource<SegmentationSample> {
-  const { cacheBytes } = sampling;
-  const chunks = chunksFor(cacheBytes);
+export async function open({ cases, ids, sampling }: SegmentationSource): Promise<SampleSource<SegmentationSample>> {
+  const { chunks, volumeBytes } = await threadCache(sampling.cacheBytes, cases[0]!.image);
   const sampler = new SegmentationSampler(
     cases.map((file) => caseOf(file, ids, chunks)),
-    { ...sampling, cacheBytes: Math.floor(cacheBytes * (1 - CHUNK_SHARE)) },
+    { ...sampling, cacheBytes: volumeBytes },
   );
   return { sample: ({ epoch, index, item }: SampleKey) => sampler.sample(epoch * cases.length + index, item) };
 }

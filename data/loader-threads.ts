@@ -93,7 +93,10 @@ const owned = (value, buffers) => {
     return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, owned(v, buffers)]));
   return value;
 };
-const plain = (e) => ({ name: e?.name ?? 'Error', message: String(e?.message ?? e), code: e?.code, stack: e?.stack });
+const plain = (e) => ({
+  name: e?.name ?? 'Error', message: String(e?.message ?? e), code: e?.code, stack: e?.stack,
+  fields: Object.fromEntries(['syscall', 'path', 'found', 'expected', 'hint'].flatMap((k) => (typeof e?.[k] === 'string' ? [[k, e[k]]] : []))),
+});
 const load = async ({ module, tsx }) => {
   if (tsx && /\\.[cm]?ts($|\\?)/.test(module)) (await import(tsx)).register();
   return import(module);
@@ -126,6 +129,8 @@ interface Answer {
     readonly message: string;
     readonly code?: string;
     readonly stack?: string;
+    /** Further texts of errors of files and of the runtime. */
+    readonly fields: Readonly<Record<string, string>>;
   };
   readonly ms: number;
 }
@@ -226,8 +231,8 @@ function tsxUrl(): string | undefined {
 }
 
 /** Errors lose their class between threads. */
-function revived({ name, message, code, stack }: NonNullable<Answer['failed']>): Error {
-  const err = Object.assign(new Error(message), code === undefined ? {} : { code });
+function revived({ name, message, code, stack, fields }: NonNullable<Answer['failed']>): Error {
+  const err = Object.assign(new Error(message), fields, code === undefined ? {} : { code });
   if (name === 'DataError') Object.setPrototypeOf(err, DataError.prototype);
   err.name = name;
   err.stack = stack;

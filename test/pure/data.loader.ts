@@ -61,6 +61,7 @@ test('the same samples in the same order, whatever the threads and their timing'
   const through: string[] = [];
   for await (const loaded of typed) through.push(bytes(loaded));
   assert.equal(through, first, 'a source in TypeScript');
+  assert.equal(await all({}, { ...options, workers: 2, samples: 9 }), first.slice(0, 9), 'no further than asked for');
   const plain = await all({}, { items: 3, epochs: 1, workers: 0, shuffle: false });
   assert.equal(
     plain.map((s) => s.split(':')[0]),
