@@ -159,12 +159,7 @@ async function itself(
     signal,
   });
   bar.end();
-  if (file !== undefined) {
-    const lines = scores.map((row, j) =>
-      csvLine([studies[j]!.name, ...Array.from(row, (v) => Number(v.toPrecision(7)))]),
-    );
-    await writeFileAtomic(file, `${[csvLine(['study', ...reports.map((r) => r.name)]), ...lines].join('\n')}\n`);
-  }
+  const written = file === undefined ? [] : await writeMatrix(file, scores, index);
   // Reports that say the same are equally right.
   const says = new Map(reports.map((r) => [r.name, r.says]));
   const found = judge(scores, {
@@ -191,7 +186,7 @@ async function itself(
   );
   if (distinct < reports.length)
     out.line(`${reports.length} reports say ${distinct} different things; those that say the same are equally right`);
-  if (file !== undefined) out.line(`${file}  (for t3dc eval retrieve)`);
+  if (written.length > 0) out.line(`${written.join(', ')}  (for t3dc eval retrieve: --scores, --cases, --groups)`);
   const figures = (s: RetrievalScore) => ({
     queries: s.queries,
     ...Object.fromEntries(KS.map((k, i) => [`R@${k}`, s.recall[i]])),
@@ -203,6 +198,30 @@ async function itself(
     reportToStudy: figures(found.columns),
     distinct,
     out: file ?? null,
+    files: written,
     ms: performance.now() - started,
   });
+}
+
+/** SCORES.csv, and beside it whose each name is (NAME.cases.csv) and what says the same (NAME.groups.csv). */
+async function writeMatrix(
+  file: string,
+  scores: readonly ArrayLike<number>[],
+  { studies, reports }: RetrievalIndex,
+): Promise<string[]> {
+  const base = file.replace(/\.csv$/i, '');
+  const patients = new Map([...studies, ...reports].map((s) => [s.name, s.patient]));
+  const said = [...new Set(reports.map((r) => r.says))];
+  const groupOf = new Map(reports.map((r) => [r.name, `says ${said.indexOf(r.says) + 1}`]));
+  const tables: Readonly<Record<string, readonly (readonly (string | number)[])[]>> = {
+    [file]: [
+      ['study', ...reports.map((r) => r.name)],
+      ...scores.map((row, j) => [studies[j]!.name, ...Array.from(row, (v) => Number(v.toPrecision(7)))]),
+    ],
+    [`${base}.cases.csv`]: [['case', 'patient'], ...patients],
+    [`${base}.groups.csv`]: [['name', 'group'], ...[...patients.keys()].map((n) => [n, groupOf.get(n) ?? n])],
+  };
+  for (const [path, rows] of Object.entries(tables))
+    await writeFileAtomic(path, rows.map((row) => `${csvLine(row)}\n`).join(''));
+  return Object.keys(tables);
 }

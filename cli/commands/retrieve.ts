@@ -13,7 +13,12 @@ export const retrieve = command({
     text: { kind: 'text', value: 'TEXT', help: 'sentences, as a report would say them' },
     volume: { kind: 'text', value: 'CT', help: 'a scan: .nii, .nii.gz or a folder of DICOM files' },
     top: { kind: 'integer', short: 'k', min: 1, default: 10, value: 'K', help: 'how many' },
-    out: { kind: 'text', short: 'o', value: 'CSV', help: 'the matrix of all scores, for t3dc eval retrieve' },
+    out: {
+      kind: 'text',
+      short: 'o',
+      value: 'CSV',
+      help: 'the matrix of all scores, for t3dc eval retrieve; beside it, NAME.cases.csv and NAME.groups.csv',
+    },
     artifact: { kind: 'text', value: 'ARTIFACT', help: 'where the artifact lies now' },
     weights: { kind: 'text', value: 'FILE', help: 'where the weights lie now' },
     tokenizer: { kind: 'text', value: 'FILE|FOLDER', help: 'where the tokenizer lies now' },

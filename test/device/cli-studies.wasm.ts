@@ -303,8 +303,19 @@ test('retrieve: texts find studies and studies reports, with the scores of the i
   }
   const { columns, rows } = readCsv(await readFile(csv, 'utf8'));
   assert.is(rows.length, STUDIES);
-  const judged = ok(await t3dc('eval', 'retrieve', '--scores', csv, '-o', join(at.dir, 'eval')));
-  assert.is(judged.json.directions.rowsToColumns['R@1'].estimate, itself.json.studyToReport['R@1']);
+  // By patients, and with what says the same: the index writes both.
+  const [, cases, groups] = itself.json.files;
+  const judged = ok(
+    await t3dc('eval', 'retrieve', '--scores', csv, '--cases', cases, '--groups', groups, '-o', join(at.dir, 'eval')),
+  );
+  for (const [way, own] of [
+    [judged.json.directions.rowsToColumns, itself.json.studyToReport],
+    [judged.json.directions.columnsToRows, itself.json.reportToStudy],
+  ]) {
+    assert.equal([way.queries, way.patients], [STUDIES, STUDIES]);
+    assert.is(way['R@1'].estimate, own['R@1']);
+    assert.ok(way['R@5'].low <= way['R@5'].estimate && way['R@5'].estimate <= way['R@5'].high);
+  }
   const score = (study: string, name: string) => Number(rows.find((r) => r.values.study === study)!.values[name]);
 
   const report = await readFile(join(at.part, 'reports', 'part_0001.txt'), 'utf8');
