@@ -166,13 +166,13 @@ async function viewed(volume: CornerstoneVolume, images: readonly Image[]): Prom
   const size = grid.dims[0]! * grid.dims[1]!;
   const one = !volume.isDynamicVolume() && slices.every((s) => s.length === size);
   const scales = images.map((i) => {
-    const done = i.preScale?.scaled ?? i.isPreScaled ?? false;
-    // A table in place of slope and intercept has to be applied by Cornerstone.
-    if (!done && i.modalityLUT) return { slope: Number.NaN, inter: 0 };
-    return done ? { slope: 1, inter: 0 } : { slope: i.slope ?? 1, inter: i.intercept ?? 0 };
+    if (i.preScale?.scaled ?? i.isPreScaled) return { slope: 1, inter: 0 };
+    // A table in place of slope and intercept has to be applied by Cornerstone: NaN is refused by forTask.
+    return { slope: i.modalityLUT ? Number.NaN : (i.slope ?? 1), inter: i.intercept ?? 0 };
   });
-  const first = scales[0]!;
-  const even = scales.every((s) => s.slope === first.slope && s.inter === first.inter);
+  // One that cannot be applied speaks for all.
+  const first = scales.find((s) => !s.slope) ?? scales[0]!;
+  const even = !first.slope || scales.every((s) => s.slope === first.slope && s.inter === first.inter);
   // getCompleteScalarDataArray() has the first slice's type for all, and would round the others' fractions.
   const whole = even && slices.every((s) => s.constructor === slices[0]!.constructor);
   const Type = whole ? (slices[0]!.constructor as Float32ArrayConstructor) : Float32Array;

@@ -40,7 +40,12 @@ const TYPES = {
 function file(
   affine: readonly number[],
   type: keyof typeof TYPES,
-  { slope = 0, inter = 0, frames = 1, units = 2 }: { slope?: number; inter?: number; frames?: number; units?: number } = {},
+  {
+    slope = 0,
+    inter = 0,
+    frames = 1,
+    units = 2,
+  }: { slope?: number; inter?: number; frames?: number; units?: number } = {},
 ): File {
   const [code, Type] = TYPES[type];
   const stored = Array.from(huOf(affine), (v) => Math.round((v - inter) / (slope || 1)));

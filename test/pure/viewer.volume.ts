@@ -64,7 +64,16 @@ test('the task turns the volume itself: after preparation it lies along R, A, S'
 
 test('the slope is applied to stored values alone; types', async () => {
   const hu = huOf(straight);
-  for (const Type of [Int8Array, Uint8Array, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array]) {
+  for (const Type of [
+    Int8Array,
+    Uint8Array,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+  ]) {
     // stored: 0, 53, 58, 95
     const data = Type.from(hu, (v) => Math.round((v + 1000) / 20));
     const volume = await forTask(viewed({ data, unit: 'stored', slope: 20, inter: -1000 }));
@@ -119,7 +128,10 @@ test('long work lets timers run', async () => {
 });
 
 test('a label map says what it is, and what made it', async () => {
-  const files = { 'program.wasm': { sha256: 'b'.repeat(64), bytes: 1 }, 'index.js': { sha256: 'a'.repeat(64), bytes: 1 } };
+  const files = {
+    'program.wasm': { sha256: 'b'.repeat(64), bytes: 1 },
+    'index.js': { sha256: 'a'.repeat(64), bytes: 1 },
+  };
   const manifest = { generator: 't3dc 0.1.0', model: { name: 'abdomen', settings: {}, dialects: [] }, files };
   const model = await identify(manifest, new Uint8Array([1, 2, 3]));
   assert.is(model.weightsSha256, '039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81');
@@ -134,7 +146,10 @@ test('a label map says what it is, and what made it', async () => {
   assert.is(map.notice, NOTICE);
   assert.is(map.title, 'abdomen (AI, not reviewed, not for diagnosis)');
   assert.is(map.source.frameOfReferenceUid, '1.2.3');
-  assert.equal(map.labels.map((l) => l.id), [1, 2, 3]);
+  assert.equal(
+    map.labels.map((l) => l.id),
+    [1, 2, 3],
+  );
   const [liver, kidney, spot] = map.labels;
   assert.equal(liver!.type, { value: '10200004', scheme: 'SCT', meaning: 'Liver' });
   assert.equal(liver!.category, { value: '123037004', scheme: 'SCT', meaning: 'Anatomical Structure' });

@@ -25,27 +25,42 @@ function imageOf(
   const image = vtkImageData.newInstance();
   image.setSpacing(...spacing);
   image.setDirection(...(direction as Parameters<typeof image.setDirection>));
-  image.setExtent(start[0]!, start[0]! + SIZE[0] - 1, start[1]!, start[1]! + SIZE[1] - 1, start[2]!, start[2]! + SIZE[2] - 1);
+  image.setExtent(
+    start[0]!,
+    start[0]! + SIZE[0] - 1,
+    start[1]!,
+    start[1]! + SIZE[1] - 1,
+    start[2]!,
+    start[2]! + SIZE[2] - 1,
+  );
   // Index `start` lies where the phantom's first voxel does.
-  image.setOrigin(...(origin.map(
-    (o, r) => o - start.reduce((sum, s, axis) => sum + s * spacing[axis]! * direction[axis * 3 + r]!, 0),
-  ) as [number, number, number]));
-  image.getPointData().setScalars(vtkDataArray.newInstance({ name: 'ct', values: Type.from(huOf(affine)), numberOfComponents: 1 }));
+  image.setOrigin(
+    ...(origin.map(
+      (o, r) => o - start.reduce((sum, s, axis) => sum + s * spacing[axis]! * direction[axis * 3 + r]!, 0),
+    ) as [number, number, number]),
+  );
+  image
+    .getPointData()
+    .setScalars(vtkDataArray.newInstance({ name: 'ct', values: Type.from(huOf(affine)), numberOfComponents: 1 }));
   return image;
 }
 
 /** By vtk.js's own worldToIndex. */
-const placed = (image: ReturnType<typeof imageOf>, space: 'RAS' | 'LPS') => (world: readonly [number, number, number]) => {
-  const [x, y, z] = world;
-  const at = image.worldToIndex(space === 'LPS' ? [-x, -y, z] : [x, y, z]) as unknown as number[];
-  const extent = image.getExtent();
-  const [i, j, k] = [0, 1, 2].map((axis) => Math.round(at[axis]!) - extent[2 * axis]!) as [number, number, number];
-  if ([i, j, k].some((v, axis) => v < 0 || v >= SIZE[axis]!)) return -1;
-  return (image.getPointData().getScalars().getData() as Uint8Array)[i + SIZE[0] * (j + SIZE[1] * k)]!;
-};
+const placed =
+  (image: ReturnType<typeof imageOf>, space: 'RAS' | 'LPS') => (world: readonly [number, number, number]) => {
+    const [x, y, z] = world;
+    const at = image.worldToIndex(space === 'LPS' ? [-x, -y, z] : [x, y, z]) as unknown as number[];
+    const extent = image.getExtent();
+    const [i, j, k] = [0, 1, 2].map((axis) => Math.round(at[axis]!) - extent[2 * axis]!) as [number, number, number];
+    if ([i, j, k].some((v, axis) => v < 0 || v >= SIZE[axis]!)) return -1;
+    return (image.getPointData().getScalars().getData() as Uint8Array)[i + SIZE[0] * (j + SIZE[1] * k)]!;
+  };
 
 for (const [name, affine] of Object.entries(AFFINES)) {
-  for (const [space, Type] of [['LPS', Int32Array], ['RAS', Float64Array]] as const) {
+  for (const [space, Type] of [
+    ['LPS', Int32Array],
+    ['RAS', Float64Array],
+  ] as const) {
     test(`${name}, ${space}, ${Type.name}: in and out, every label at its place`, async () => {
       const image = imageOf(affine, space, Type);
       const result = segmented(await volumeOf(image, { space }));
@@ -72,8 +87,14 @@ test('colours', () => {
   colour(colours, opacities, map, 0.4);
   const rgb = [0, 0, 0] as [number, number, number];
   colours.getColor(2, rgb);
-  assert.equal(rgb.map((v) => Math.round(v * 255)), [...map.labels[1]!.colour]);
-  assert.equal([0, 1, 3].map((v) => Math.round(opacities.getValue(v) * 10)), [0, 4, 4]);
+  assert.equal(
+    rgb.map((v) => Math.round(v * 255)),
+    [...map.labels[1]!.colour],
+  );
+  assert.equal(
+    [0, 1, 3].map((v) => Math.round(opacities.getValue(v) * 10)),
+    [0, 4, 4],
+  );
 });
 
 test('what is no CT volume is refused; stored values are scaled', async () => {
