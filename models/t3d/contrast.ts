@@ -113,7 +113,7 @@ export function sentenceContrast(
     const whole = {
       ...crossEntropies(scores, text, candidates, p, hard?.logits),
       ...(hard ? { counters: hard.count, counterAccuracy: hard.accuracy } : {}),
-      ...(view ? { view: studyViews(V, view, E, valid, candidatesOf(text, candidates, p).kept, sharp, p) } : {}),
+      ...(view ? { view: studyViews(V, view, E, valid, candidatesOf(text, candidates, p), sharp, p) } : {}),
     };
     if (p.lambdaSentence === 0) return whole;
     return { ...whole, loss: whole.loss.add(sentencesAlone(each.mul(sharp), m, candidates).mul(p.lambdaSentence)) };
@@ -203,8 +203,8 @@ export function viewContrast(views: Tensor, p: PretrainSettings): Contrast {
   });
 }
 
-/** Of the reports' features [b c]: `own` [j i], a study and its own report; `kept`, those that may be told apart, and its own;
- *  `alike`, how much reports agree. */
+/** Of the reports' features [b c]: `own` [j i], a study and its own report; `kept`, those that may be told apart; `alike`, how much reports
+ *  agree. */
 function candidatesOf(
   text: Tensor,
   candidates: Tensor,
@@ -223,7 +223,7 @@ function candidatesOf(
   });
   let kept = candidates.rename({ b: 'j', b2: 'i' }).ne(0);
   if (p.agreement < 1) kept = kept.and(alike.le(p.agreement));
-  return { own, kept: own.or(kept), alike };
+  return { own, kept, alike };
 }
 
 /** Scores [j i] of studies and reports, and the reports' features [b c]: cross-entropy over rows and over columns. `hard` [j f]: what
@@ -237,14 +237,14 @@ function crossEntropies(
 ): Contrast {
   const n = scores.size('j');
   const { own, kept, alike } = candidatesOf(text, candidates, p);
-  const masked = kept.where(scores, NO_CANDIDATE);
+  const masked = own.or(kept).where(scores, NO_CANDIDATE);
   const hot = own.cast('f32');
   const entropy = (axis: 'i' | 'j'): Tensor => {
     const all = axis === 'i' && hard ? concat([masked, hard.rename({ f: 'i' })], 'i') : masked;
     const logp = logSoftmax(all, axis).slice('i', 0, n);
     let target = hot;
     if (p.softTargets > 0) {
-      const near = kept.where(alike.mul(1 / p.softTemperature), NO_CANDIDATE);
+      const near = own.or(kept).where(alike.mul(1 / p.softTemperature), NO_CANDIDATE);
       target = hot.mul(1 - p.softTargets).add(logSoftmax(near, axis).exp().mul(p.softTargets));
     }
     return logp

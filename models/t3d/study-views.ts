@@ -1,20 +1,20 @@
 // Option `view`: two augmented encodings of a study find each other. Every candidate is asked with the anchor's own report, so that the
 // text cannot tell candidates apart, and sentences are constants: what is learned is where to look, and the image.
-import { concat, iota, logSoftmax, region, type Tensor } from '../../dsl/index.ts';
+import { concat, logSoftmax, region, type Tensor } from '../../dsl/index.ts';
 import { answers, batchNorm, NO_CANDIDATE, unit } from './contrast.ts';
 import type { PretrainSettings } from './pretrain-settings.ts';
 
 /**
- * Va, Vb [b n c]; E [b s c'], valid [b s]; kept [j i]: study j may be told from study i. P_{j|i} is the mean answer of study j to the
- * sentences of report i, normalised. Study i of one view finds itself among the studies j of the other, and the other way round.
- * Within the scope `contrast`.
+ * Va, Vb [b n c]; E [b s c'], valid [b s]; own and kept [j i]: study j is study i, or may be told from it. P_{j|i} is the mean answer
+ * of study j to the sentences of report i, normalised. Study i of one view finds itself among the studies j of the other, and the
+ * other way round. Within the scope `contrast`.
  */
 export function studyViews(
   Va: Tensor,
   Vb: Tensor,
   E: Tensor,
   valid: Tensor,
-  kept: Tensor,
+  { own, kept }: { readonly own: Tensor; readonly kept: Tensor },
   sharp: Tensor,
   p: PretrainSettings,
 ): Tensor {
@@ -25,11 +25,10 @@ export function studyViews(
     const mean = (V: Tensor): Tensor => answers(V, E.detach(), p).mul(m).sum('s').div(count).expand('v', 1, 'j');
     const both = concat([mean(Va), mean(Vb)], 'v'); // [v j i c]
     const P = unit(batchNorm(both, p.normalize === 'studies' ? 'v j' : 'v j i'));
-    const own = iota('i', b).expand('j', b, 'i').eq(iota('j', b)); // [j i]
     const anchors = P.mul(own.cast('f32')).sum('j'); // [v i c]
     const others = P.roll('v', 1);
-    const scores = anchors.mul(others).sum('c').mul(sharp); // [v i j], in the order of its first operand
-    const logp = logSoftmax(kept.where(scores, NO_CANDIDATE), 'j');
+    const scores = anchors.mul(others).sum('c').mul(sharp); // [v j i]
+    const logp = logSoftmax(own.or(kept).where(scores, NO_CANDIDATE), 'j');
     return logp
       .mul(own.cast('f32'))
       .sum(logp.names.join(' '))
