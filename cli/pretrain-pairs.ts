@@ -86,6 +86,7 @@ const asPair = (p: Pair): PretrainPair => ({
   text: p.text,
   image: p.image!,
   load: () => readVolume(p.image!),
+  ...(p.label !== undefined && { loadLabel: () => readVolume(p.label!) }),
 });
 
 /** Volumes are told by their names alone. */

@@ -42,6 +42,8 @@ export interface PretrainPlan {
   readonly workers: number;
   readonly corrupt: 'cutout' | 'blocks';
   readonly fill: 'noise' | 'mean';
+  /** Classes of the label maps that are lesions, as asked; null: by their names. */
+  readonly lesions: string | null;
   /** Steps between diagnostics; 0 never; null: once an epoch. */
   readonly diagnoseEvery: number | null;
   /** Batches of each. */
@@ -73,6 +75,7 @@ export interface PretrainValues {
   readonly augment: PretrainPlan['augment'] | undefined;
   readonly corrupt: PretrainPlan['corrupt'] | undefined;
   readonly fill: PretrainPlan['fill'] | undefined;
+  readonly lesions: string | undefined;
   readonly 'diagnose-every': number | undefined;
   readonly 'diagnose-batches': number | undefined;
   readonly best: string | undefined;
@@ -132,6 +135,7 @@ export function planPretraining(
     workers: v.workers ?? base?.workers ?? defaultWorkers(),
     corrupt: v.corrupt ?? base?.corrupt ?? 'cutout',
     fill: v.fill ?? base?.fill ?? 'noise',
+    lesions: v.lesions ?? base?.lesions ?? null,
     diagnoseEvery: v['diagnose-every'] ?? base?.diagnoseEvery ?? null,
     diagnoseBatches: v['diagnose-batches'] ?? base?.diagnoseBatches ?? 4,
     best: isValidated ? (v.best ?? base?.best ?? 'loss') : null,

@@ -3,6 +3,7 @@ import type { LeakDiagnostics } from '../tasks/diagnose.ts';
 import { LEAST_DELTA, usedText } from '../tasks/diagnose.ts';
 import type { LeftOut } from '../tasks/pretrain-set.ts';
 import type { Chart, Line } from './chart.ts';
+import { EPOCH } from './pretrain-lesions.ts';
 import type { MetricRecord } from './run-folder.ts';
 import type { ReportTable } from './run-report.ts';
 import type { Scalars } from './tensorboard.ts';
@@ -18,6 +19,9 @@ export function diagnosticScalars(d: LeakDiagnostics, isValidation: boolean): Sc
     'diagnose/tir/own': d.tir,
     'diagnose/tir/swapped': d.tirSwapped,
     'diagnose/delta_text': d.deltaText,
+    'diagnose/delta_text_lesions': d.deltaTextLesions,
+    'diagnose/lesion_error': d.lesionError,
+    'diagnose/lesion_voxels': d.lesionVoxels,
     ...(isValidation
       ? {
           'validation/loss': d.loss,
@@ -40,6 +44,7 @@ export function diagnosticLine(d: LeakDiagnostics): string {
     ...(d.accuracyTextNull === null ? [] : [`text null ${d.accuracyTextNull.toFixed(2)}`]),
     ...(d.gradTokens === null ? [] : [`|dTCL/dV| ${d.gradTokens.toPrecision(2)}`]),
     ...(d.deltaText === null ? [] : [`delta_text ${d.deltaText.toPrecision(2)}`]),
+    ...(d.deltaTextLesions === null ? [] : [`on lesions ${d.deltaTextLesions.toPrecision(2)}`]),
   ];
   return parts.join(', ');
 }
@@ -93,6 +98,12 @@ export function diagnosticTable(d: LeakDiagnostics | null, where: string): Repor
             ? `below ${100 * LEAST_DELTA} % of the loss: the restoration did not use the text`
             : 'what the report is worth to the restoration',
         ),
+        ...row(
+          'the same on corrupted voxels of lesions',
+          d.deltaTextLesions,
+          5,
+          `L1 alone, ${d.lesionVoxels} voxels; with its own report ${d.lesionError?.toFixed(4)}`,
+        ),
       ],
       numbers: [1],
     },
@@ -127,6 +138,14 @@ export function pretrainCharts(records: readonly MetricRecord[]): Chart[] {
       [0, 1],
     ),
     ...chart('Restoration', { 'own report': 'diagnose/tir/own', 'another’s': 'diagnose/tir/swapped' }, { marks: true }),
+    ...chart(
+      'What the report is worth to the restoration',
+      { 'over all': 'diagnose/delta_text', 'on lesions': 'diagnose/delta_text_lesions' },
+      { marks: true },
+    ),
+    ...chart('Lesions inside the tiles that were shown', { share: EPOCH }, { marks: true }, [0, 1]),
+    ...chart('Studies that find their other view', { loss: 'train/view' }, { smooth: true }),
+    ...chart('False reports below the true one', { share: 'train/counter_accuracy' }, { smooth: true }, [0, 1]),
     ...chart('Gradient by the image tokens', { norm: 'diagnose/grad_tokens' }, { marks: true }),
   ];
 }

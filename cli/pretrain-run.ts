@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { readBytes } from '../data/node.ts';
 import { openArtifact, type Session } from '../runtime/index.ts';
 import { frozenText } from '../tasks/frozen-text.ts';
+import { LesionStore } from '../tasks/lesion-store.ts';
 import { type BatchOptions, PretrainBatches } from '../tasks/pretrain-batches.ts';
 import { pretrainContract } from '../tasks/pretrain-contract.ts';
-import { type LeftOut, PretrainSet } from '../tasks/pretrain-set.ts';
+import { type LeftOut, type PretrainPair, PretrainSet } from '../tasks/pretrain-set.ts';
 import type { Context } from './command.ts';
 import { CliError } from './errors.ts';
+import { LesionLog, lesionIds } from './pretrain-lesions.ts';
 import { pretrainPairs } from './pretrain-pairs.ts';
 import { ENTRY, type PretrainPlan, type PretrainValues, planPretraining } from './pretrain-plan.ts';
 import { keepTokenizer, loadPart, tokenizerOf, towerOf } from './pretrain-text.ts';
@@ -44,6 +46,14 @@ export async function pretrainRun(artifact: string, values: PretrainValues, cont
   const tokenizer = text?.tokenizer ?? null;
   const train = new PretrainSet(read.train, contract, tokenizer, options);
   const val = read.val.length > 0 ? new PretrainSet(read.val, contract, tokenizer, options) : null;
+  const lesionStore = async (pairs: readonly PretrainPair[], set: PretrainSet, list: string) => {
+    const { lesions } = asked.plan;
+    const labelled = pairs.some((p) => p.loadLabel);
+    if (!labelled && lesions !== null && lesions !== 'none')
+      out.note('no pair has a label map: --lesions counts nothing');
+    const ids = labelled ? await lesionIds(list, lesions) : [];
+    return ids.length > 0 ? new LesionStore(set.pairs, contract, ids, options.onNote) : null;
+  };
   const open = { device: values.device, threads: values.threads, seed: asked.checkpoint ? undefined : asked.plan.seed };
   await withSession(artifact, open, out, async (session) => {
     session.trainable(ENTRY);
@@ -52,6 +62,11 @@ export async function pretrainRun(artifact: string, values: PretrainValues, cont
     else
       for (const path of [asked.plan.weights, asked.plan.textWeights])
         if (path) hasText = (await loadPart(session, path, out)) || hasText;
+    const lesions = {
+      train: await lesionStore(read.train, train, asked.plan.pairs),
+      val: val && (await lesionStore(read.val, val, asked.plan.val ?? asked.plan.pairs)),
+    };
+    const lesionLog = lesions.train && new LesionLog(lesions.train, contract);
     const { augment, corrupt, fill } = asked.plan;
     const batchOptions: BatchOptions = {
       augment: augment === 'on',
@@ -60,7 +75,10 @@ export async function pretrainRun(artifact: string, values: PretrainValues, cont
     };
     const { seed } = asked.plan;
     const batches = {
-      train: new PretrainBatches(train, contract, seed, batchOptions),
+      train: new PretrainBatches(train, contract, seed, {
+        ...batchOptions,
+        ...(lesionLog && { onBatch: lesionLog.onBatch }),
+      }),
       val: val && new PretrainBatches(val, contract, seed, batchOptions),
     };
     const plan = {
@@ -90,6 +108,8 @@ export async function pretrainRun(artifact: string, values: PretrainValues, cont
       batches,
       options: batchOptions,
       leftOut,
+      lesions,
+      lesionLog,
       context,
       cacheBytes,
     });

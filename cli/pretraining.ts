@@ -5,6 +5,7 @@ import { showCounts } from '../data/pairs.ts';
 import { wholeStudy } from '../data/study-tiles.ts';
 import { type Session, T3dcError } from '../runtime/index.ts';
 import { diagnoseLeaks, type LeakDiagnostics } from '../tasks/diagnose.ts';
+import type { LesionStore } from '../tasks/lesion-store.ts';
 import type { BatchOptions, PretrainBatch, PretrainBatches } from '../tasks/pretrain-batches.ts';
 import type { PretrainContract } from '../tasks/pretrain-contract.ts';
 import type { LeftOut, PretrainSet } from '../tasks/pretrain-set.ts';
@@ -12,6 +13,7 @@ import { type FedStep, fed } from '../tasks/sample-feed.ts';
 import type { Context } from './command.ts';
 import { lastName } from './model-card.ts';
 import { pretrainFeed } from './pretrain-feed.ts';
+import { type LesionLog, lesionTable } from './pretrain-lesions.ts';
 import { type Example, groundPictures, restoredPictures } from './pretrain-pictures.ts';
 import { ENTRY, type PretrainPlan } from './pretrain-plan.ts';
 import {
@@ -51,6 +53,9 @@ export interface PretrainingParts {
   /** Grows while studies turn out to be unreadable. */
   readonly leftOut: readonly LeftOut[];
   readonly context: Context;
+  /** Of the studies whose pairs have label maps with lesions. */
+  readonly lesions: Both<LesionStore | null>;
+  readonly lesionLog: LesionLog | null;
   /** Of volumes, over all threads. */
   readonly cacheBytes: number;
 }
@@ -155,7 +160,7 @@ export class Pretraining {
       schedule: { total: steps, warmup },
       accumulation: accumulate,
       seed,
-      outputs: ['tcl', 'tir', 'accuracy'],
+      outputs: ['tcl', 'tir', 'accuracy', ...this.#optional],
       signal: this.#p.context.signal,
     });
     for await (const step of fed(feed, training, session.step)) {
@@ -163,10 +168,18 @@ export class Pretraining {
       const values: Record<string, number> = {
         ...(this.#p.contract.tiles > 0 ? { 'train/tcl': tcl![0]!, 'train/accuracy': accuracy![0]! } : {}),
         ...(this.#p.contract.restored > 0 ? { 'train/tir': tir![0]! } : {}),
+        ...optionScalars(step.outputs as Readonly<Record<string, Float32Array>>),
+        ...this.#p.lesionLog?.ofStep(step.step, accumulate, this.#p.batches.train.perEpoch, this.#p.folder.records),
       };
       this.#p.folder.log(step.step, values);
       yield step;
     }
+  }
+
+  /** What the entry hands over where options are on. */
+  get #optional(): string[] {
+    const { outputs } = this.#p.session.manifest.entries[ENTRY]!;
+    return outputs.map((o) => o.name).filter((n) => ['view', 'counters', 'counter_accuracy'].includes(n));
   }
 
   /** The entry diagnose on the validation pairs, or on the first training pairs where there are none; and example slices. */
@@ -187,6 +200,7 @@ export class Pretraining {
     const found = await diagnoseLeaks(this.#p.session, this.#p.contract, made(this.#plan.seed), total, {
       tokenizer: set.tokenizer,
       frozenText: this.#p.options.frozenText,
+      lesions: this.#p.sets.val ? this.#p.lesions.val : this.#p.lesions.train,
       lambdas: lambdasOf(this.#p.session),
       signal,
       onProgress: (done) => bar.update(done),
@@ -245,10 +259,23 @@ export class Pretraining {
       ],
       cases: { training: train.pairs.length, validation: val?.pairs.length ?? 0 },
       images: this.#examples,
-      tables: [...diagnosticTable(this.#diagnostics, where), ...leftOutTable(this.#p.leftOut)],
+      tables: [
+        ...diagnosticTable(this.#diagnostics, where),
+        ...lesionTable(this.#p.folder.records),
+        ...leftOutTable(this.#p.leftOut),
+      ],
       charts: pretrainCharts(this.#p.folder.records),
     };
   }
+}
+
+/** Batches without a false report say nothing of them. */
+function optionScalars(out: Readonly<Record<string, Float32Array>>): Record<string, number> {
+  const { view, counters, counter_accuracy: right } = out;
+  return {
+    ...(view ? { 'train/view': view[0]! } : {}),
+    ...(counters && counters[0]! > 0 ? { 'train/counter_accuracy': right![0]! } : {}),
+  };
 }
 
 function lambdasOf(session: Session): { tcl: number; tir: number } {

@@ -70,6 +70,11 @@ export const pretrain = command({
       help: 'what is to be restored: cut-outs of up to 30 %, or half of the blocks (default cutout)',
     },
     fill: { kind: 'choice', choices: ['noise', 'mean'], help: 'what is put in their place (default noise)' },
+    lesions: {
+      kind: 'text',
+      value: 'NAMES',
+      help: "classes (names or ids) of the pairs' label maps that are lesions, to record how often they are shown and what text is worth to their restoration; none (default: by name, where dataset.json has names)",
+    },
     'diagnose-every': {
       kind: 'integer',
       min: 0,
