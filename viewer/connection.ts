@@ -215,8 +215,8 @@ export class Connection {
   }
 
   #end(error: T3dcError): void {
+    if (!this.#failure) this.#worker.terminate();
     this.#failure ??= error;
-    this.#worker.terminate();
     for (const w of this.#waiting.values()) w.reject(error);
     this.#waiting.clear();
     this.#generators.clear();

@@ -2,6 +2,7 @@
 import { type ArtifactSource, type OpenOptions, open as openSession, type Session } from '../runtime/index.ts';
 import { meter } from '../runtime/progress.ts';
 import { type SegmentationTasks, segmentationTasks } from '../tasks/index.ts';
+import { spawn } from './spawn.ts';
 
 /** A session on this thread: all of ModelSession, and the runtime's own members. */
 export type LocalSession = Session & { readonly tasks: SegmentationTasks };
@@ -13,7 +14,8 @@ export type LocalSession = Session & { readonly tasks: SegmentationTasks };
  * Throws T3dcError: 'bad-artifact', 'no-device', 'limits', 'out-of-memory', 'no-wasm-features', 'bad-option', 'device-error', 'aborted'.
  */
 export async function open(from: ArtifactSource, options: OpenOptions = {}): Promise<LocalSession> {
-  const session = await openSession(from, options);
+  // The package's file and no Blob, which a page's security policy may forbid. (Node makes its threads otherwise.)
+  const session = await openSession(from, { threadWorker: spawn, ...options });
   return Object.assign(session, { tasks: reporting(segmentationTasks(session), options.onProgress) });
 }
 

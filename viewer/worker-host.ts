@@ -53,7 +53,7 @@ export function serve(host: Host): (message: ToWorker) => void {
       device: choice,
       signal,
       requestDevice: (kind) => device.get(kind),
-      threadWorker: host.threadWorker,
+      ...(host.threadWorker ? { threadWorker: host.threadWorker } : {}),
       onProgress: (progress) => post({ type: 'progress', session: number, progress }),
       onNotice: (message) => post({ type: 'notice', session: number, message }),
     };

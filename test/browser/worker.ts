@@ -132,6 +132,27 @@ export const evaluates = () => new Promise((done) => setTimeout(() => {
   try { done(String(eval('1'))); } catch (e) { done(e.name); }
 }));
 
+export async function gpus(from) {
+  const progress = [];
+  const options = { device: 'webgpu', onNotice: () => {}, onProgress: (p) => progress.push(p.stage) };
+  const first = await openInWorker(from, { ...options, seed: 3 });
+  const second = await openInWorker(from, { ...options, seed: 3, share: first });
+  const { volume } = batch(0);
+  const [a, b] = await Promise.all([first.entries.logits({ volume }), second.entries.logits({ volume })]);
+  await first.close();
+  const c = await second.entries.logits({ volume });
+  const same = a.logits.every((v, i) => v === b.logits[i] && v === c.logits[i]);
+  await second.close();
+  return { logits: [...a.logits], same, stages: [...new Set(progress)] };
+}
+
+export async function here(from) {
+  const session = await open(from, { device: 'wasm', threads: 2, seed: 3 });
+  const { labels } = await session.tasks.segment(scan());
+  await session.close();
+  return digest(labels.data);
+}
+
 export async function gpu(from) {
   const adapter = await navigator.gpu.requestAdapter();
   const device = await adapter.requestDevice();
@@ -403,6 +424,25 @@ test('the cache: nothing is fetched twice, a damaged copy is, and a wrong file i
     await writeFile(join(c.root, 'model.t3dc'), old);
     assert.match(changed, /manifest\.json is not JSON/);
   });
+});
+
+test("open in an isolated page under the same policy: threads of the package's own file", async (c) => {
+  const labels = await withPage(c.browser!, `${c.url}/isolated/csp/page.html`, (page) =>
+    call<string>(page, 'here', 'artifact'),
+  );
+  assert.is(labels, c.labels);
+});
+
+test('WebGPU in a worker: two models on one device, which outlives the first', async (c) => {
+  const session = await open(join(c.root, 'artifact'), { device: 'wasm', threads: 1, seed: 3 });
+  const expected = (await session.entries.logits!({ volume: batch(0).volume })).logits as Float32Array;
+  await session.close();
+  type Result = { logits: number[]; same: boolean; stages: string[] };
+  const r = await withPage(c.browser!, `${c.url}/page.html`, (page) => call<Result>(page, 'gpus', 'artifact'));
+  const d = relativeL2(r.logits, expected);
+  assert.ok(d < 1e-4, `logits are ${d} from wasm's`);
+  assert.ok(r.same);
+  assert.ok(r.stages.includes('compile'));
 });
 
 test("open on a page's own GPUDevice: slices, the page's errors are its own, and the device stays its", async (c) => {
