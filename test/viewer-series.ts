@@ -112,8 +112,9 @@ function imageOf(imageId: string, { affine, pixels = 'scaled' }: SeriesOptions, 
   const hu = huOf(affine as number[]).subarray(k * PIXELS, (k + 1) * PIXELS);
   const stored = pixels === 'stored' || (pixels === 'mixed' && k % 2 === 1);
   const { slope, intercept } = pixels === 'none' ? { slope: 1, intercept: 0 } : rescaleOf(k);
-  const Type = pixels === 'stored' || pixels === 'none' ? Int16Array : Float32Array;
-  const data = Type.from(hu, (v) => (stored ? (v - intercept) / slope : v));
+  const Type: Float32ArrayConstructor | Int16ArrayConstructor =
+    pixels === 'stored' || pixels === 'none' ? Int16Array : Float32Array;
+  const data = (Type as Float32ArrayConstructor).from(hu, (v) => (stored ? (v - intercept) / slope : v));
   return {
     imageId,
     slope,

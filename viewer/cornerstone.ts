@@ -37,7 +37,7 @@ export interface CornerstoneVolume {
     readonly StudyInstanceUID?: string;
   };
   readonly loadStatus?: { readonly loaded?: unknown; readonly loading?: unknown; readonly cancelled?: unknown };
-  load(): void;
+  load(loaded: () => void): void;
   isDynamicVolume(): boolean;
   getCornerstoneImages(): readonly (Image | undefined)[];
 }
@@ -75,7 +75,7 @@ export async function volumeOf(
   volume: CornerstoneVolume,
   { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<TaskVolume> {
-  if (volume.loadStatus && !volume.loadStatus.loaded && !volume.loadStatus.loading) volume.load();
+  if (volume.loadStatus && !volume.loadStatus.loaded && !volume.loadStatus.loading) volume.load(() => {});
   // load() hears of no callback while another load runs, and cancelling forgets those that it has: so it is asked for.
   while (volume.loadStatus?.loading && !volume.loadStatus.loaded) {
     await new Promise((done) => setTimeout(done, 50));

@@ -53,15 +53,18 @@ function file(
   const data = Type === BigInt64Array ? BigInt64Array.from(all, BigInt) : (Type as Float64ArrayConstructor).from(all);
   const bytes = new ArrayBuffer(352 + data.byteLength);
   const view = new DataView(bytes);
+  const floats = (at: number, values: readonly number[]) => {
+    for (const [i, v] of values.entries()) view.setFloat32(at + 4 * i, v, true);
+  };
   view.setInt32(0, 348, true);
-  [frames > 1 ? 4 : 3, ...SIZE, frames, 1, 1, 1].forEach((n, i) => view.setInt16(40 + 2 * i, n, true));
+  for (const [i, n] of [frames > 1 ? 4 : 3, ...SIZE, frames, 1, 1, 1].entries()) view.setInt16(40 + 2 * i, n, true);
   view.setInt16(70, code, true);
   view.setInt16(72, Type.BYTES_PER_ELEMENT * 8, true);
-  for (let i = 0; i < 4; i++) view.setFloat32(76 + 4 * i, 2, true);
-  [352, slope, inter].forEach((v, i) => view.setFloat32(108 + 4 * i, v, true));
+  floats(76, [2, 2, 2, 2]);
+  floats(108, [352, slope, inter]);
   view.setUint8(123, units);
   view.setInt16(254, 1, true);
-  affine.slice(0, 12).forEach((v, i) => view.setFloat32(280 + 4 * i, v, true));
+  floats(280, affine.slice(0, 12));
   new Uint8Array(bytes, 344, 3).set([110, 43, 49]);
   new Uint8Array(bytes, 352).set(new Uint8Array(data.buffer));
   return new File([bytes], `${type}.nii`);

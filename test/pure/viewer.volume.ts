@@ -75,7 +75,7 @@ test('the slope is applied to stored values alone; types', async () => {
     Float64Array,
   ]) {
     // stored: 0, 53, 58, 95
-    const data = Type.from(hu, (v) => Math.round((v + 1000) / 20));
+    const data = (Type as Float64ArrayConstructor).from(hu, (v) => Math.round((v + 1000) / 20));
     const volume = await forTask(viewed({ data, unit: 'stored', slope: 20, inter: -1000 }));
     assert.equal([...volume.data], [...hu], Type.name);
     assert.is(volume.data.constructor, Type.BYTES_PER_ELEMENT < 4 ? Float32Array : Float64Array);

@@ -23,7 +23,7 @@ function imageOf(
 ) {
   const { direction, spacing, origin } = parts(space === 'LPS' ? lps(affine) : affine);
   const image = vtkImageData.newInstance();
-  image.setSpacing(...spacing);
+  image.setSpacing(spacing);
   image.setDirection(...(direction as Parameters<typeof image.setDirection>));
   image.setExtent(
     start[0]!,
@@ -34,11 +34,8 @@ function imageOf(
     start[2]! + SIZE[2] - 1,
   );
   // Index `start` lies where the phantom's first voxel does.
-  image.setOrigin(
-    ...(origin.map(
-      (o, r) => o - start.reduce((sum, s, axis) => sum + s * spacing[axis]! * direction[axis * 3 + r]!, 0),
-    ) as [number, number, number]),
-  );
+  const first = (r: number) => start.reduce((sum, s, axis) => sum + s * spacing[axis]! * direction[axis * 3 + r]!, 0);
+  image.setOrigin([origin[0] - first(0), origin[1] - first(1), origin[2] - first(2)]);
   image
     .getPointData()
     .setScalars(vtkDataArray.newInstance({ name: 'ct', values: Type.from(huOf(affine)), numberOfComponents: 1 }));
@@ -92,7 +89,8 @@ test('colours', () => {
     [...map.labels[1]!.colour],
   );
   assert.equal(
-    [0, 1, 3].map((v) => Math.round(opacities.getValue(v) * 10)),
+    // The types forget the argument.
+    [0, 1, 3].map((v) => Math.round((opacities.getValue as (x: number) => number)(v) * 10)),
     [0, 4, 4],
   );
 });
