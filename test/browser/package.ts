@@ -196,7 +196,11 @@ test('Vite: found, bundled and run as it is', async (c) => {
       hasWarned: false,
     },
   });
-  assert.equal(warnings, []);
+  // How long plugins took on a busy machine is no fault of what they read.
+  assert.equal(
+    warnings.filter((w) => !w.includes('PLUGIN_TIMINGS')),
+    [],
+  );
   assert.is(await digestOf(c.browser!, join(site, 'dist'), c.artifact), c.labels);
 });
 
