@@ -8,7 +8,7 @@ import { conv, convConcat, convDataGrad, convWeightGrad, depthwise, upsample } f
 import { halfSamples } from './half.ts';
 import { broadcast, concat, functions, normalise, padRoll, update, windows } from './map.ts';
 import { matmul } from './matmul.ts';
-import { columnReduce, rowReduce } from './reduce.ts';
+import { columnReduce, joinedReduce, rowReduce } from './reduce.ts';
 
 export { fill, type Sample } from './build.ts';
 
@@ -108,6 +108,8 @@ export const samples: readonly Sample[] = [
   rowReduce('sum', 5, 1031, true),
   rowReduce('max', 3, 37),
   rowReduce('min', 3, 5),
+  joinedReduce('max', 5, 9, 14),
+  joinedReduce('min', 3, 21, 6),
   rowReduce('argmax', 11, 14),
   rowReduce('argmax', 2, 1),
   columnReduce('sum', 2, [3, 5, 7], 12),

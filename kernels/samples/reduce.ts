@@ -1,6 +1,6 @@
 // Reductions.
-import { type Expr, lit } from '../expr.ts';
-import { linear, variable } from '../int.ts';
+import { type Expr, lit, when } from '../expr.ts';
+import { int, linear, sub, variable } from '../int.ts';
 import type { ReduceOp } from '../ir.ts';
 import { acc, base, bin, buf, load, product, type Sample, sample, vars } from './build.ts';
 
@@ -21,6 +21,25 @@ export function rowReduce(op: ReduceOp, r: number, c: number, square = false): S
     red: vars({ c }),
     value: square ? bin('mul', x, x) : x,
     stores: [{ buf: 1, value: result }],
+  });
+}
+
+/** Row reduction of two rows side by side: what is reduced is a vector in parts, and none as a whole. */
+export function joinedReduce(op: 'max' | 'min' | 'sum', r: number, c0: number, c1: number): Sample {
+  const [rv, cv] = [variable('r', r), variable('c', c0 + c1)];
+  const value = when(
+    [{ e: cv, lo: 0, hi: c0 }],
+    load(0, linear([rv, cv], [r, c0])),
+    load(1, linear([rv, sub(cv, int(c0))], [r, c1])),
+  );
+  return sample({
+    ...base(`reduce row ${op} joined ${r}×${c0}+${c1}`, [buf('x', r * c0), buf('z', r * c1), buf('y', r, 'write')], 0),
+    kind: 'reduce',
+    op,
+    keep: vars({ r }),
+    red: vars({ c: c0 + c1 }),
+    value,
+    stores: [{ buf: 2, value: acc }],
   });
 }
 
