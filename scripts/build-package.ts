@@ -75,7 +75,8 @@ export async function buildScripts(outdir: string): Promise<void> {
     outdir,
     entryPoints: doors(''),
     splitting: true,
-    chunkNames: 'shared/[name]-[hash]',
+    // Beside the doors, as whatever is shared may look for worker.js beside itself.
+    chunkNames: 'shared-[hash]',
   });
   // One file without imports: it can be copied anywhere, and starts itself again for the threads of the wasm target.
   await esbuild.build({ ...page, outdir, entryPoints: { worker: 'viewer/worker.ts' }, minify: true });
@@ -84,7 +85,7 @@ export async function buildScripts(outdir: string): Promise<void> {
     outdir,
     entryPoints: { ...doors('.node'), 'worker.node': 'viewer/worker-node.ts' },
     splitting: true,
-    chunkNames: 'shared/[name]-[hash].node',
+    chunkNames: 'shared-[hash].node',
     platform: 'node',
     packages: 'external',
     plugins: [platform(true)],
