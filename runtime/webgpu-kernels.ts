@@ -72,7 +72,8 @@ export function checkKernels(
     k.variants[0]!.features.filter((f) => !device.features.has(f) && !f.startsWith('chromium-')),
   );
   const missing = [...new Set(lacks.flat())].join(', ');
-  if (missing) onNotice(`the device lacks ${missing}: ${lacks.filter((l) => l[0]).length} kernels may be slower. ${hint}`);
+  if (missing)
+    onNotice(`the device lacks ${missing}: ${lacks.filter((l) => l[0]).length} kernels may be slower. ${hint}`);
 }
 
 export class Kernels {
