@@ -3,9 +3,11 @@
 
 // Cornerstone asks which platform it is on, which Node 20 cannot tell.
 if (!globalThis.navigator) Object.assign(globalThis, { navigator: { platform: 'node', userAgent: 'node' } });
-// Loaded after that.
-export const core = await import('@cornerstonejs/core');
-export const tools = await import('@cornerstonejs/tools');
+// Another release than package.json's can be tested: T3DC_CORNERSTONE is a folder where it is installed.
+const folder = process.env.T3DC_CORNERSTONE;
+const release = (name: string) => import(folder ? `${folder}/node_modules/${name}/dist/esm/index.js` : name);
+export const core: typeof import('@cornerstonejs/core') = await release('@cornerstonejs/core');
+export const tools: typeof import('@cornerstonejs/tools') = await release('@cornerstonejs/tools');
 
 import { huOf, lps, parts, SIZE } from './viewer-phantom.ts';
 
