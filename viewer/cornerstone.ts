@@ -10,6 +10,9 @@ import type { Segmentation } from '../tasks/index.ts';
 import { dicomSegment, type LabelMap } from './labels.ts';
 import { affineOf, forTask, forViewer, inPieces, type TaskVolume, type ViewerVolume } from './volume.ts';
 
+export * from './labels.ts';
+export type { Source, TaskVolume } from './volume.ts';
+
 interface Image {
   readonly slope?: number;
   readonly intercept?: number;

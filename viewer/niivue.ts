@@ -10,6 +10,9 @@ import type { Segmentation } from '../tasks/index.ts';
 import type { LabelMap } from './labels.ts';
 import { forTask, forViewer, type TaskVolume, type ViewerVolume } from './volume.ts';
 
+export * from './labels.ts';
+export type { Source, TaskVolume } from './volume.ts';
+
 /** What is read of an NVImage. */
 export interface NiivueImage {
   readonly name?: string;

@@ -9,6 +9,9 @@ import type { Segmentation } from '../tasks/index.ts';
 import type { LabelMap } from './labels.ts';
 import { affineOf, forTask, forViewer, type Source, type TaskVolume, type ViewerVolume } from './volume.ts';
 
+export * from './labels.ts';
+export type { Source, TaskVolume } from './volume.ts';
+
 interface VtkArray {
   getData(): unknown;
   getNumberOfComponents(): number;

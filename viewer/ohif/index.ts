@@ -16,6 +16,8 @@ import type { ModelSession } from '../session.ts';
 import { forViewer } from '../volume.ts';
 import { type DisplaySet, type Managers, type Services, shownCt } from './services.ts';
 
+export * from '../labels.ts';
+
 type Images = Parameters<typeof setSlices>[0];
 
 export interface OhifOptions {
