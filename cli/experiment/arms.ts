@@ -39,6 +39,9 @@ export function shapeOf(arm: Exclude<Arm, 'scratch'>, d: Declaration): Shape {
   }
 }
 
+/** Arms that see reports. */
+export const readsText = (arm: Arm): boolean => !['scratch', 'restore', 'contrast', 'swinssl'].includes(arm);
+
 /** Settings over the preset pico. */
 export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabulary: number): Record<string, unknown> {
   const s = shapeOf(arm, d);
@@ -48,6 +51,8 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
     textTokens: d.textTokens,
     text: { vocabSize: vocabulary, layers: d.textLayers },
     lr: d.lr,
+    // What was learned from text alone stays as it is.
+    ...(readsText(arm) && d.text.steps > 0 ? { freeze: ['^text\\.'] } : {}),
     weightDecay: d.weightDecay,
     warmup: d.warmup,
     steps: d.steps,
@@ -60,6 +65,7 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
       restoreText: arm === 't3d' || arm === 't3d-shuffled',
       agreement: 1,
       placeKeys: d.placeKeys,
+      normalizeQueries: d.normalizeQueries,
       normalize: d.normalize,
       kappa: d.kappa,
       temperature: d.temperature,
@@ -110,7 +116,7 @@ export function batchOf(
   }
   if (s.restored > 0) Object.assign(inputs, restoration(rows, studies, s, random.fork(9, 9), d));
 
-  const isText = s.method !== 'restore' && s.method !== 'contrast' && s.method !== 'swinssl';
+  const isText = readsText(arm);
   if (isText || (s.restored > 0 && p.restoreText)) {
     const partner = arm === 't3d-shuffled' ? derangement(studies.length, seed) : null;
     const reports = rows.map((n) => studies[partner ? partner[n]! : n]!);

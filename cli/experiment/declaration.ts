@@ -41,8 +41,18 @@ export interface Declaration {
   /** Layers of the text tower; 0: a sentence is the mean of its normalised word embeddings. */
   readonly textLayers: number;
   readonly sentences: number;
+  /** The text tower before any image: impressions matched to findings. No steps: it starts as it is drawn. */
+  readonly text: {
+    /** Reports without a study. */
+    readonly reports: number;
+    readonly steps: number;
+    readonly batch: number;
+    readonly lr: number;
+  };
   /** A sentence's keys know the tile that they are of. */
   readonly placeKeys: boolean;
+  /** What sentences ask is normalised over the batch. */
+  readonly normalizeQueries: boolean;
   /** Over what the sentences' answers are normalised. */
   readonly normalize: 'batch' | 'studies';
   /** Factor of the sentences' scores. */
@@ -81,13 +91,13 @@ export interface Declaration {
 }
 
 export const FULL: Declaration = {
-  phantom: 2027,
+  phantom: 2028,
   studies: { train: 320, masks: 80, development: 64, test: 128 },
   judged: 'test',
   arms: ARMS,
   seeds: [0, 1, 2, 3, 4, 5],
-  fewer: { restore: 3, contrast: 3, swinssl: 3 },
-  steps: 200,
+  fewer: { restore: 2, contrast: 2, swinssl: 2, clip: 3, clipcrop: 3 },
+  steps: 350,
   warmup: 20,
   batch: 16,
   lr: 1e-3,
@@ -96,7 +106,9 @@ export const FULL: Declaration = {
   textTokens: 160,
   textLayers: 1,
   sentences: 12,
+  text: { reports: 2000, steps: 400, batch: 32, lr: 1e-3 },
   placeKeys: true,
+  normalizeQueries: true,
   normalize: 'studies',
   kappa: 1,
   temperature: 0.1,
@@ -110,8 +122,8 @@ export const FULL: Declaration = {
   draws: 8,
   c: 0.01,
   segmentation: {
-    arms: ['t3d', 't3d-shuffled', 'scratch', 'fullclip', 'restore'],
-    seeds: [6, 3, 3],
+    arms: ['t3d', 't3d-shuffled', 'scratch'],
+    seeds: [3, 0, 3],
     steps: 600,
     crops: 4,
     lr: 1e-3,
@@ -133,6 +145,7 @@ export const SMALL: Declaration = {
   judged: 'development',
   arms: ['t3d', 't3d-shuffled'],
   seeds: [0, 1, 2],
+  steps: 240,
   fractions: [1],
   draws: 1,
   segmentation: { ...FULL.segmentation, seeds: [0, 0, 0] },

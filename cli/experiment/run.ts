@@ -6,10 +6,11 @@ import { writeFileAtomic } from '../../data/node.ts';
 import t3d from '../../models/t3d/index.ts';
 import { open, type Session } from '../../runtime/index.ts';
 import { pause } from '../../tasks/pause.ts';
-import { batchOf, settingsOf } from './arms.ts';
+import { batchOf, readsText, settingsOf } from './arms.ts';
 import type { Arm, Declaration } from './declaration.ts';
 import type { Features } from './probe.ts';
 import { STATIONS, type Studies, type Study, TILE_VOXELS } from './studies.ts';
+import { textWeights } from './text.ts';
 
 export interface StepLog {
   readonly step: number;
@@ -40,8 +41,10 @@ export async function pretrainArm(
   o: RunOptions,
 ): Promise<Uint8Array | null> {
   if (arm === 'scratch') return null;
+  const text = readsText(arm) ? await textWeights(seed, studies, d, o) : null;
   const session = await opened(arm, ['pretrain'], settingsOf(arm, d, studies.vocabulary), seed, o);
   try {
+    if (text) await session.loadWeights(text, { strict: false });
     const batches = (function* () {
       for (let step = 0; step < d.steps; step++) yield batchOf(arm, studies.train, seed, step, d);
     })();

@@ -14,17 +14,13 @@ import { TextTokenizer } from '../../data/tokens.ts';
 import { tokenizerJson, trainWordPiece } from '../../data/wordpiece.ts';
 import type { Declaration } from './declaration.ts';
 
-export interface Study {
+export interface Study extends Row {
   /** 0..1, [d h w]; its stations are its tiles. */
   readonly volume: Float32Array;
   readonly lesions: Uint8Array;
   /** [station kind]: 1 where a lesion of that kind is. */
   readonly kinds: Uint8Array;
   readonly truth: PartTruth;
-  readonly ids: Int32Array;
-  readonly mask: Int32Array;
-  /** 0: in no sentence, else its number from 1. */
-  readonly sentence: Int32Array;
   /** Of each sentence: what it states. */
   readonly statements: readonly PartStatement[];
 }
@@ -37,6 +33,15 @@ export interface Studies {
   readonly train: readonly Study[];
   readonly judged: readonly Study[];
   readonly vocabulary: number;
+  readonly tokenizer: TextTokenizer;
+}
+
+/** A report's tokens. */
+export interface Row {
+  readonly ids: Int32Array;
+  readonly mask: Int32Array;
+  /** 0: in no sentence, else its number from 1. */
+  readonly sentence: Int32Array;
 }
 
 /** Training studies first, then those of development, then those of the test. */
@@ -62,14 +67,14 @@ export function studiesOf(d: Declaration): Studies {
       kinds: partLabels(s.truth),
       truth: s.truth,
       statements,
-      ...tokensOf(sentences, tokenizer, d),
+      ...rowOf(sentences, tokenizer, d),
     };
   };
-  return { train: learned.map(finish), judged: judged.map(finish), vocabulary: pieces.length };
+  return { train: learned.map(finish), judged: judged.map(finish), vocabulary: pieces.length, tokenizer };
 }
 
 /** One row: every sentence's tokens, between the special tokens of the first and the last. */
-function tokensOf(sentences: readonly string[], tokenizer: TextTokenizer, d: Declaration) {
+export function rowOf(sentences: readonly string[], tokenizer: TextTokenizer, d: Declaration): Row {
   const ids = new Int32Array(d.textTokens).fill(tokenizer.padId);
   const mask = new Int32Array(d.textTokens);
   const sentence = new Int32Array(d.textTokens);

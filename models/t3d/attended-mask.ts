@@ -12,10 +12,19 @@ import type { PretrainSettings } from './pretrain-settings.ts';
  * asks (both from 0) -> [b r n], 1 at the share `attended` of the tile's tokens that have the largest attention; the first where some
  * are equal. Softmax keeps the order, so that scores are compared. Nothing of it is differentiated.
  */
-export function attendedTokens(V: Tensor, E: Tensor, tile: Tensor, sentence: Tensor, p: PretrainSettings): Tensor {
+export function attendedTokens(
+  V: Tensor,
+  E: Tensor,
+  tile: Tensor,
+  sentence: Tensor,
+  p: PretrainSettings,
+  valid?: Tensor,
+): Tensor {
   return region('attended', () => {
     const [k, n, s] = [V.size('k'), V.size('n'), E.size('s')];
-    const scores = scope('contrast', () => attentionScores(V.detach().merge('k n', 'n'), E.detach(), p)).detach();
+    const scores = scope('contrast', () =>
+      attentionScores(V.detach().merge('k n', 'n'), E.detach(), p, valid),
+    ).detach();
     const one = (place: Tensor, axis: string, size: number): Tensor =>
       place.expand(axis, size).eq(iota(axis, size)).cast('f32'); // [b r axis]
     const asked = one(sentence, 's', s); // [b r s]

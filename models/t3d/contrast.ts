@@ -91,7 +91,7 @@ export function sentenceContrast(
   beside: Beside = {},
 ): Contrast {
   return scope('contrast', () => {
-    const found = answers(V, E, p);
+    const found = answers(V, E, p, valid);
     const m = valid.rename({ b: 'i' });
     const count = valid.cast('f32').sum('s').max(1); // [b]
     const byStudies = p.normalize === 'studies';
@@ -140,24 +140,30 @@ export function asked(V: Tensor, p: PretrainSettings): Tensor {
   return V.add(place.expand('n', V.size('n') / p.tiles, 'c').merge('k n', 'n'));
 }
 
+/** What each sentence asks, [b s c]; `valid` [b s]: which are sentences, where not all are. */
+function queries(E: Tensor, c: number, p: PretrainSettings, valid?: Tensor): Tensor {
+  const q = project('query', E, c);
+  return p.normalizeQueries ? batchNorm(q, 'b s', valid) : q;
+}
+
 /** Where each sentence of each report looks in each study: found [j i s c]. */
-export function answers(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
+export function answers(V: Tensor, E: Tensor, p: PretrainSettings, valid?: Tensor): Tensor {
   const [b, s, c] = [E.size('b'), E.size('s'), V.size('c')];
   const studies = V.size('b');
-  const q = project('query', E, c).merge('b s', 'n').expand('h', 1, 'c').expand('g', studies, 'n').rename({ c: 'e' });
+  const q = queries(E, c, p, valid).merge('b s', 'n').expand('h', 1, 'c').expand('g', studies, 'n').rename({ c: 'e' });
   const asTokens = (x: Tensor): Tensor => x.rename({ b: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
   const o = attention(q, asTokens(project('key', asked(V, p), c)), asTokens(V)); // [g n h e]
   return o.squeeze('h').split('n', { i: b, s }).rename({ g: 'j', e: 'c' });
 }
 
 /** The weights with which the sentences of its own report look at each study: E [b s c'], V [b n c] -> [b s n]. For pictures. */
-export const attentionOf = (V: Tensor, E: Tensor, p: PretrainSettings): Tensor =>
-  scope('contrast', () => logSoftmax(attentionScores(V, E, p), 'n').exp());
+export const attentionOf = (V: Tensor, E: Tensor, p: PretrainSettings, valid?: Tensor): Tensor =>
+  scope('contrast', () => logSoftmax(attentionScores(V, E, p, valid), 'n').exp());
 
 /** Before the softmax; within the scope `contrast`. */
-export function attentionScores(V: Tensor, E: Tensor, p: PretrainSettings): Tensor {
+export function attentionScores(V: Tensor, E: Tensor, p: PretrainSettings, valid?: Tensor): Tensor {
   const c = V.size('c');
-  const q = project('query', E, c);
+  const q = queries(E, c, p, valid);
   const k = project('key', asked(V, p), c);
   return q
     .expand('n', V.size('n'), 'c')
@@ -228,7 +234,7 @@ function candidatesOf(
 
 /** Scores [j i] of studies and reports, and the reports' features [b c]: cross-entropy over rows and over columns. `hard` [j f]: what
  *  each study is not to take for its own report either, in rows alone. */
-function crossEntropies(
+export function crossEntropies(
   scores: Tensor,
   text: Tensor,
   candidates: Tensor,

@@ -38,7 +38,7 @@ export function falseScores(
     const m = valid.merge('b f', 'i').cast('f32'); // [i s]
     const count = m.sum('s');
     const apart = (x: Tensor): Tensor => x.split('i', { i: b, f });
-    const answer = unit(asAnswers(apart(answers(V, E, p)))); // [j i f s c]
+    const answer = unit(asAnswers(apart(answers(V, E, p, m.rename({ i: 'b' }))))); // [j i f s c]
     const sentence = unit(asSentences(apart(project('embed', E, V.size('c')).rename({ b: 'i' })))); // [i f s c]
     const each = answer.mul(sentence).sum('c').mul(apart(m)); // [j i f s]
     const raw = each.sum('s').div(apart(count).max(1)).mul(sharp).mul(p.kappa); // [j i f]

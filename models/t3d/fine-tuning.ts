@@ -22,6 +22,10 @@ export function fineTuning(s: Settings, entry: 'segment' | 'classify'): Pick<Ent
   return groups.length > 0 ? { groups } : {};
 }
 
+/** Parameters that pre-training leaves as they are: a text tower that was trained before, say (`^text\\.`). */
+export const frozenGroups = (s: Settings): Pick<EntrySpec, 'groups'> =>
+  s.freeze.length > 0 ? { groups: s.freeze.map((match) => ({ match, lr: 0 })) } : {};
+
 /** From the input up, as far as the entry reads them: a study's tokens are SwinUNETR's map at 1/16, below its last stage. */
 function layersOf(s: Settings, entry: 'segment' | 'classify'): string[] {
   if (s.backbone === 'unet') return s.channels.map((_, i) => `^encoder\\.${i}\\.`);

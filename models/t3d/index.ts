@@ -4,7 +4,8 @@ import { diceCELoss, f32, i32, model, region, scope, sigmoid, type Tensor } from
 import { backbone } from './backbone.ts';
 import { findings, findingsLoss, studyFeatures, studyInput } from './classify.ts';
 import { dialects } from './dialects.ts';
-import { fineTuning, optimizer } from './fine-tuning.ts';
+import { fineTuning, frozenGroups, optimizer } from './fine-tuning.ts';
+import { matchSections, matchSectionsInputs } from './match-sections.ts';
 import {
   diagnose,
   diagnoseInputs,
@@ -134,9 +135,20 @@ export default model<Settings>({
         pretrain: {
           inputs: pretrainInputs(s),
           ...training,
+          ...frozenGroups(s),
           run(x) {
             checkTrainable(s);
             return region('t3d', () => pretrain(x, s));
+          },
+        },
+        /** The text tower alone: findings and impressions, their tokens and sentences [b t] each, pair_mask [b b2] -> loss, accuracy:
+         *  the part of the reports whose impression finds its findings */
+        matchSections: {
+          inputs: matchSectionsInputs(s),
+          ...training,
+          run(x) {
+            const { loss, accuracy } = matchSections(x, s);
+            return { loss, accuracy };
           },
         },
         /** The same inputs but those of options, without dropout -> tcl, tir, accuracy, grad_tokens: the norm of the contrast's gradient by the image */

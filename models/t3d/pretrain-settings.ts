@@ -46,6 +46,9 @@ export interface PretrainSettings {
   /** Keys know which tile of the study they are of (a learned vector a tile), so that a sentence can look where its
    *  organ is. Values do not: what is compared holds neither text nor place. Needs tiles in the same order in every study. */
   readonly placeKeys: boolean;
+  /** What sentences ask is normalised over those of the batch. What all of them share says nothing of where to look, and much of the
+   *  mean of a sentence's tokens is that. */
+  readonly normalizeQueries: boolean;
   /** Over what an answer is normalised: the whole batch, or the studies that the same sentence asks, so that what is left is how they
    *  differ there. */
   readonly normalize: 'batch' | 'studies';
@@ -91,6 +94,7 @@ export const PRETRAIN_DEFAULTS: PretrainSettings = {
   lambdaTir: 1,
   kappa: 3,
   placeKeys: false,
+  normalizeQueries: false,
   normalize: 'batch',
   temperature: 0.1,
   agreement: 0.95,
@@ -125,6 +129,13 @@ export const refuseMethod = (method: Method): never =>
   refuse(
     `method ${method} compares no text with studies`,
     'retrieval and zero-shot need t3d, t3d-shuffled, fullclip, clip or clipcrop',
+  );
+
+/** Of the same. */
+export const refuseQueries = (): never =>
+  refuse(
+    'queries are normalised over a batch, so that a report asks nothing without all the others',
+    'retrieval and zero-shot need normalizeQueries false',
   );
 
 /** Of the same. */

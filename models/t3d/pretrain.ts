@@ -129,7 +129,7 @@ function parts(x: Tensors, s: Settings, training: boolean): Parts {
       counter: p.counterfactuals > 0 ? falseReports(x, s) : null,
     });
     if (p.lambdaTir > 0 && p.mask === 'attended')
-      hidden = attendedTokens(v!, features, x.restored_tile!, x.asked_sentence!, p);
+      hidden = attendedTokens(v!, features, x.restored_tile!, x.asked_sentence!, p, valid);
   } else if (kind === 'pooled') {
     const m = report!.mask.cast('f32');
     const text = report!.features.mul(m).sum('t').div(m.sum('t').max(1));
@@ -234,8 +234,8 @@ export const groundInputs = (s: Settings): Inputs => ({ ...tilesInput(s), ...tex
 /** attention [b s k n]: the weights with which each sentence of a report looks at the tokens of its own study. */
 export function ground(x: Tensors, s: Settings): Tensors {
   const v = tokensOf(x.tiles!, s, false);
-  const { features } = sentenceFeatures(reportOf(x, s).features, x.sentence_ids!, s.pretrain.sentences);
-  const a = attentionOf(v.merge('k n', 'n'), features, s.pretrain);
+  const { features, valid } = sentenceFeatures(reportOf(x, s).features, x.sentence_ids!, s.pretrain.sentences);
+  const a = attentionOf(v.merge('k n', 'n'), features, s.pretrain, valid);
   return { attention: a.split('n', { k: v.size('k'), n: v.size('n') }) };
 }
 

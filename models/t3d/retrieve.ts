@@ -5,7 +5,7 @@ import { attention, einsum, f32, type InputSpec, i32, param, region, scope, type
 import { widths } from './backbone.ts';
 import { asked, inverseTemperature, NORM_EPS, project, sentenceFeatures, unit } from './contrast.ts';
 import { tokensOf } from './pretrain.ts';
-import { CONTRAST, refuseMethod, refuseNormalize } from './pretrain-settings.ts';
+import { CONTRAST, refuseMethod, refuseNormalize, refuseQueries } from './pretrain-settings.ts';
 import type { Settings } from './settings.ts';
 import { textTokens } from './text.ts';
 import { checkText } from './text-settings.ts';
@@ -25,6 +25,7 @@ function checkMethod(s: Settings): void {
   if (kind !== 'sentences' && kind !== 'pooled') refuseMethod(s.pretrain.method);
   // Each sentence's answers have moments of their own there, over all studies: there are none to keep for a new sentence.
   if (kind === 'sentences' && s.pretrain.normalize !== 'batch') refuseNormalize(s.pretrain.normalize);
+  if (kind === 'sentences' && s.pretrain.normalizeQueries) refuseQueries();
 }
 
 export function embedStudyInputs(s: Settings): Inputs {

@@ -22,7 +22,7 @@ export function studyViews(
     const b = Va.size('b');
     const m = valid.rename({ b: 'i' }).cast('f32');
     const count = m.sum('s').max(1);
-    const mean = (V: Tensor): Tensor => answers(V, E.detach(), p).mul(m).sum('s').div(count).expand('v', 1, 'j');
+    const mean = (V: Tensor): Tensor => answers(V, E.detach(), p, valid).mul(m).sum('s').div(count).expand('v', 1, 'j');
     const both = concat([mean(Va), mean(Vb)], 'v'); // [v j i c]
     const P = unit(batchNorm(both, p.normalize === 'studies' ? 'v j' : 'v j i'));
     const anchors = P.mul(own.cast('f32')).sum('j'); // [v i c]

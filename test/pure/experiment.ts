@@ -31,9 +31,9 @@ test('masks: the declared arms, fractions and seeds, and of an arm with fewer se
   const masks = unitsOf(FULL).filter((u) => u.task === 'masks');
   const count = (arm: string, fraction: number): number =>
     masks.filter((u) => u.arm === arm && u.fraction === fraction).length;
-  assert.is(count('t3d', 0.05), 6);
+  assert.is(count('t3d', 0.05), 3);
   assert.is(count('t3d', 1), 3);
-  assert.is(count('restore', 0.05), 3);
+  assert.is(count('t3d', 0.2), 0);
   assert.is(count('clip', 1), 0);
   const alone = unitsOf({ ...FULL, arms: ['clip'] });
   assert.ok(alone.every((u) => u.arm === 'clip' && u.task === 'pretrain'));
@@ -41,7 +41,7 @@ test('masks: the declared arms, fractions and seeds, and of an arm with fewer se
 
 test('a unit has a name that finds it; another name is refused with what is expected', () => {
   for (const u of unitsOf(FULL)) assert.equal(unitNamed(nameOf(u), FULL), u);
-  for (const name of ['t3d', 't3d:9', 'clip:0:masks:100', 'restore:5', 't3d:0:masks:50'])
+  for (const name of ['t3d', 't3d:9', 'clip:0:masks:100', 'restore:2', 't3d:0:masks:50'])
     assert.throws(
       () => unitNamed(name, FULL),
       (e: { code?: string }) => e.code === 'no-run',
