@@ -53,7 +53,7 @@ export async function demo(words: readonly string[]): Promise<number> {
     for (const old of [artifact, run, seen, unseen]) rmSync(old, { recursive: true, force: true });
 
     out.line('1. Compile the model: its kernels, gradients and optimiser, for WebGPU and WebAssembly.');
-    await t3dc('build', 't3d', '--preset', 'nano', '--entries', 'logits,segment', '--set', ...SETTINGS, '-o', artifact);
+    await t3dc(...DEMO_BUILD, '-o', artifact);
     out.line('\n2. Draw 24 synthetic patients to learn from, and another one.');
     const phantom = [
       'data',
@@ -109,6 +109,9 @@ const SETTINGS = [
   'weightCE=1,4,11,10,5,7',
   'diceBackground=false',
 ];
+
+/** Words of the command that builds its model; `-o` is still to come. */
+export const DEMO_BUILD = ['build', 't3d', '--preset', 'nano', '--entries', 'logits,segment', '--set', ...SETTINGS];
 
 /**
  * Measures a step without training and says how many fit, and on which device: what follows need not look for a GPU again. The

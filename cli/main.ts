@@ -20,6 +20,7 @@ import { pretrain } from './commands/pretrain.ts';
 import { retrieve } from './commands/retrieve.ts';
 import { run } from './commands/run.ts';
 import { segment } from './commands/segment.ts';
+import { serve } from './commands/serve.ts';
 import { train } from './commands/train.ts';
 import { tune } from './commands/tune.ts';
 import { zeroshot } from './commands/zeroshot.ts';
@@ -45,6 +46,7 @@ export const COMMANDS: readonly Command[] = [
   bench,
   tune,
   doctor,
+  serve,
   experiment,
   dataPhantom,
   dataPrepare,
