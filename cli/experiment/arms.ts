@@ -131,6 +131,25 @@ export function batchOf(
   return inputs;
 }
 
+/** All studies with their own reports as they are, of an arm that compares whole studies with reports: what `diagnose` takes. */
+export function wholeStudies(arm: Exclude<Arm, 'scratch'>, studies: readonly Study[], d: Declaration): Inputs {
+  const s = shapeOf(arm, d);
+  const each = s.tiles * s.size.reduce((a, b) => a * b, 1);
+  const tiles = new Float32Array(studies.length * each);
+  studies.forEach((x, n) => {
+    tiles.set(s.method === 'clip' ? halved(x.volume) : x.volume, n * each);
+  });
+  return {
+    tiles,
+    input_ids: joined(studies.map((x) => x.ids)),
+    attention_mask: joined(studies.map((x) => x.mask)),
+    ...(s.method === 't3d' || s.method === 't3d-shuffled'
+      ? { sentence_ids: joined(studies.map((x) => x.sentence)) }
+      : {}),
+    pair_mask: new Int32Array(studies.length ** 2).fill(1),
+  };
+}
+
 function restoration(
   rows: readonly number[],
   studies: readonly Study[],

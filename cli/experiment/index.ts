@@ -14,6 +14,7 @@ import type { Pointing } from './pointing.ts';
 import { probe } from './probe.ts';
 import { experimentPage } from './report.ts';
 import { type ArmRun, type Results, resultsOf } from './results.ts';
+import type { RetrievalResult } from './retrieval.ts';
 import { studiesOf } from './studies.ts';
 import { fileOf, folderOf, isDone, nameOf, type Unit, unitsOf } from './units.ts';
 
@@ -91,6 +92,7 @@ export async function judge({ dir, declaration: d }: ExperimentOptions): Promise
     const f = { width, train: toFloat32(tensors.get('train')!), judged: toFloat32(tensors.get('judged')!) };
     const others = unitsOf(d).filter((x) => x.arm === u.arm && x.seed === u.seed && x !== u && isDone(dir, x));
     const pointing = others.find((x) => x.task === 'pointing');
+    const retrieved = others.find((x) => x.task === 'retrieval');
     runs.push({
       arm: u.arm,
       seed: u.seed,
@@ -98,6 +100,7 @@ export async function judge({ dir, declaration: d }: ExperimentOptions): Promise
       seconds,
       accuracy,
       pointing: pointing ? read<Pointing>(pointing) : null,
+      retrieval: retrieved ? read<RetrievalResult>(retrieved) : null,
       lesions: others.filter((x) => x.task === 'masks').map((x) => read<LesionResult>(x)),
     });
   }

@@ -7,6 +7,7 @@ import type { Context } from '../command.ts';
 import { segmentLesions } from './finetune.ts';
 import type { Done, ExperimentOptions } from './index.ts';
 import { pointing } from './pointing.ts';
+import { retrieveStudies } from './retrieval.ts';
 import { featuresOf, pretrainArm, type RunOptions } from './run.ts';
 import { type Studies, studiesOf } from './studies.ts';
 import { fileOf, folderOf, nameOf, type Unit } from './units.ts';
@@ -44,6 +45,8 @@ async function made(
       return pretrainUnit(o, unit, studies, options, context);
     case 'pointing':
       return pointing(weights()!, arm as 't3d' | 't3d-shuffled', seed, studies, d, options);
+    case 'retrieval':
+      return retrieveStudies(weights()!, arm as 't3d', seed, studies, d, options);
     case 'masks':
       return segmentLesions(weights(), seed, unit.fraction!, studies, d, options);
   }

@@ -57,6 +57,7 @@ export function experimentPage(d: Declaration, r: Results, runs: readonly ArmRun
     r.secondary.length ? compare(r.secondary) : '<p>None yet.</p>',
     ...lesions(d, runs),
     ...pointed(runs),
+    ...retrieved(d, runs),
     '<h2>Declaration</h2>',
     `<pre>${xml(JSON.stringify(d, null, 1))}</pre>`,
     '</body></html>',
@@ -110,6 +111,29 @@ function pointed(runs: readonly ArmRun[]): string[] {
     'sentences',
   ];
   return rows.length ? ['<h2>Pointing</h2>', table(head, rows, [1, 2, 3, 4, 5, 6])] : [];
+}
+
+/** Whose report is whose, mean over the seeds that are done. */
+function retrieved(d: Declaration, runs: readonly ArmRun[]): string[] {
+  const rows = d.arms.flatMap((arm) => {
+    const found = runs.flatMap((r) => (r.arm === arm && r.retrieval ? [r.retrieval] : []));
+    if (found.length === 0) return [];
+    const mean = (f: (r: (typeof found)[number]) => number): number =>
+      found.reduce((s, r) => s + f(r), 0) / found.length;
+    const cells = (of: 'reportToStudy' | 'studyToReport'): string[] => [
+      ...[0, 1, 2].map((k) => figure(mean((r) => r[of].recall[k]!))),
+      mean((r) => r[of].medianRank).toFixed(1),
+    ];
+    return [[xml(arm), ...cells('reportToStudy'), ...cells('studyToReport'), `${found.length}`]];
+  });
+  if (rows.length === 0) return [];
+  const first = runs.find((r) => r.retrieval)!.retrieval!;
+  const sides = ['report → study', 'study → report'].flatMap((side) => [`${side}: R@1`, 'R@5', 'R@10', 'median rank']);
+  return [
+    '<h2>Retrieval</h2>',
+    `<p>Among ${first.studies} studies; reports that state the same are equally right. In random order R@1 would be ${figure(first.reportToStudy.chance[0]!)}, R@10 ${figure(first.reportToStudy.chance[2]!)}.</p>`,
+    table(['arm', ...sides, 'seeds'], rows, [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+  ];
 }
 
 /** Every seed a dot, the mean a line, at the first fraction. */

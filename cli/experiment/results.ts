@@ -4,6 +4,7 @@ import type { Arm, Declaration } from './declaration.ts';
 import type { LesionResult } from './finetune.ts';
 import type { Pointing } from './pointing.ts';
 import { macroOn, type ProbeResult } from './probe.ts';
+import type { RetrievalResult } from './retrieval.ts';
 import type { Study } from './studies.ts';
 
 export interface ArmRun {
@@ -15,6 +16,7 @@ export interface ArmRun {
   /** Of the last steps, the mean. */
   readonly accuracy: number;
   readonly pointing: Pointing | null;
+  readonly retrieval: RetrievalResult | null;
   readonly lesions: readonly LesionResult[];
 }
 

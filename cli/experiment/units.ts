@@ -3,12 +3,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../errors.ts';
 import { ARMS, type Arm, type Declaration, seedsOf } from './declaration.ts';
+import { RETRIEVES } from './retrieval.ts';
 
 export interface Unit {
   readonly arm: Arm;
   readonly seed: number;
   /** `pretrain` comes first: the others start from its weights. */
-  readonly task: 'pretrain' | 'masks' | 'pointing';
+  readonly task: 'pretrain' | 'masks' | 'pointing' | 'retrieval';
   /** Of the masks. */
   readonly fraction?: number;
 }
@@ -34,7 +35,7 @@ export const nameOf = (u: Unit): string =>
   ].join(':');
 
 /** All of a declaration, in the order in which they are done: the primary comparison and where its sentences look; then the other
- *  arms seed by seed, and the lesions of all, those with most masks first. */
+ *  arms seed by seed, what finds whose report, and lesions, those with most masks first. */
 export function unitsOf(d: Declaration): Unit[] {
   const of = (arms: readonly Arm[], task: Unit['task']): Unit[] =>
     d.seeds.flatMap((seed) =>
@@ -53,7 +54,14 @@ export function unitsOf(d: Declaration): Unit[] {
         .filter((u) => d.seeds.indexOf(u.seed) < seeds)
         .map((u) => ({ ...u, fraction })),
     );
-  return [...of(primary, 'pretrain'), ...of(primary, 'pointing'), ...of(others, 'pretrain'), ...masks];
+  const scored = d.arms.filter((arm) => RETRIEVES.includes(arm));
+  return [
+    ...of(primary, 'pretrain'),
+    ...of(primary, 'pointing'),
+    ...of(others, 'pretrain'),
+    ...of(scored, 'retrieval'),
+    ...masks,
+  ];
 }
 
 /** `t3d:0`, `t3d:0:pointing`, `t3d:0:masks:5`. */
@@ -62,7 +70,7 @@ export function unitNamed(text: string, d: Declaration): Unit {
   if (found) return found;
   throw new CliError('no-run', 'there is no such part of the experiment', {
     found: text,
-    expected: `ARM:SEED, ARM:SEED:pointing or ARM:SEED:masks:PERCENT with ${ARMS.join(', ')} and seeds ${d.seeds.join(', ')}`,
+    expected: `ARM:SEED, ARM:SEED:pointing, ARM:SEED:retrieval or ARM:SEED:masks:PERCENT with ${ARMS.join(', ')} and seeds ${d.seeds.join(', ')}`,
     hint: 'Leave --only out to do all.',
   });
 }

@@ -14,6 +14,8 @@ export interface Contrast {
   readonly loss: Tensor;
   /** Part of the studies whose own report has the largest score. */
   readonly accuracy: Tensor;
+  /** Logits [j i] of study j and report i, all of them; none where views are compared. */
+  readonly scores?: Tensor;
   /** Option `view`: the cross-entropy of studies that find their other view. */
   readonly view?: Tensor;
   /** Option `counterfactuals`: how many false reports there are, and the part of them that score lower than the true one. */
@@ -262,6 +264,7 @@ export function crossEntropies(
     loss: region('rows', () => entropy('i'))
       .add(region('columns', () => entropy('j')))
       .mul(0.5),
+    scores,
     accuracy: masked.argmax('i').eq(iota('j', n)).cast('f32').mean('j'),
   };
 }

@@ -216,7 +216,8 @@ const asMeasured = (s: Settings): Settings => ({ ...s, pretrain: measured(s.pret
 
 export const diagnoseInputs = (s: Settings): Inputs => pretrainInputs(asMeasured(s));
 
-/** Without dropout and without the options: tcl, tir, accuracy, and grad_tokens, the norm of ∂tcl/∂V: 0 where the images were not used. */
+/** Without dropout and without the options: tcl, tir, accuracy, and grad_tokens, the norm of ∂tcl/∂V: 0 where the images were not used; and,
+ *  where reports are compared, scores [b b2] of study b and report b2. */
 export function diagnose(x: Tensors, s: Settings): Tensors {
   const { contrast, tokens, tir } = parts(x, asMeasured(s), false);
   const g = contrast && tokens ? differentiateAll([contrast.loss.value], [null], [tokens.value])[0] : null;
@@ -226,6 +227,7 @@ export function diagnose(x: Tensors, s: Settings): Tensors {
     tir: tir ?? constant(0),
     accuracy: contrast?.accuracy ?? constant(0),
     grad_tokens: slope ? slope.mul(slope).sum(slope.names.join(' ')).sqrt() : constant(0),
+    ...(contrast?.scores ? { scores: contrast.scores.rename({ j: 'b', i: 'b2' }) } : {}),
   };
 }
 

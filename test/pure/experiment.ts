@@ -36,12 +36,12 @@ test('masks: the declared arms, fractions and seeds, and of an arm with fewer se
   assert.is(count('t3d', 0.2), 0);
   assert.is(count('clip', 1), 0);
   const alone = unitsOf({ ...FULL, arms: ['clip'] });
-  assert.ok(alone.every((u) => u.arm === 'clip' && u.task === 'pretrain'));
+  assert.ok(alone.every((u) => u.arm === 'clip' && u.task !== 'masks'));
 });
 
 test('a unit has a name that finds it; another name is refused with what is expected', () => {
   for (const u of unitsOf(FULL)) assert.equal(unitNamed(nameOf(u), FULL), u);
-  for (const name of ['t3d', 't3d:9', 'clip:0:masks:100', 'restore:2', 't3d:0:masks:50'])
+  for (const name of ['t3d', 't3d:9', 'clip:0:masks:100', 'scratch:0:retrieval', 'restore:2', 't3d:0:masks:50'])
     assert.throws(
       () => unitNamed(name, FULL),
       (e: { code?: string }) => e.code === 'no-run',
@@ -51,7 +51,7 @@ test('a unit has a name that finds it; another name is refused with what is expe
 test('the small copy judges development studies of a phantom that the declared one does not touch', () => {
   assert.is(SMALL.judged, 'development');
   assert.is.not(SMALL.phantom, FULL.phantom);
-  assert.equal([...new Set(unitsOf(SMALL).map((u) => u.task))].sort(), ['pointing', 'pretrain']);
+  assert.equal([...new Set(unitsOf(SMALL).map((u) => u.task))].sort(), ['pointing', 'pretrain', 'retrieval']);
 });
 
 test.run();
