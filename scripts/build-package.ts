@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import * as esbuild from 'esbuild';
+import { buildPage } from '../cli/serve/bundle.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -63,6 +64,8 @@ export async function buildPackage(): Promise<void> {
   await mkdir(dist, { recursive: true });
   await buildScripts(dist);
   for (const [name, source] of Object.entries(SOURCES)) await writeFile(join(dist, `${name}.js`), await door(source));
+  // Who installs the package has the page of t3dc serve with it, and no NiiVue of its own.
+  await buildPage();
   await buildTypes({ ...DOORS, worker: 'viewer/worker.ts', ...SOURCES });
 }
 

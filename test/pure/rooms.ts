@@ -33,7 +33,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   compiler: ['assemblyscript', 'esbuild', 'fflate'],
   runtime: ['fflate', 'webgpu'],
   data: ['@huggingface/tokenizers', 'csv-parse', 'dicom-parser', 'fflate', 'nifti-reader-js', 'pngjs', 'zarrita'],
-  cli: ['sade', 'webgpu', 'fflate', 'pngjs'],
+  // All of the demonstration page's alone.
+  viewer: ['@niivue/niivue', 'dicom-parser', 'jpeg-lossless-decoder-js', 'uplot'],
+  cli: ['sade', 'webgpu', 'fflate', 'pngjs', 'esbuild'],
   bin: ['tsx'],
 };
 /** Rooms that run in a page: Node's modules only by dynamic import, behind a check. data/node.ts is data's own Node door. */

@@ -30,16 +30,22 @@ export function onFiles(take: (files: readonly NamedFile[]) => void): void {
     e.preventDefault();
     inside = 0;
     hint(false);
-    // Entries are gone after the event: they are asked for before anything is waited for.
-    const entries = Array.from(e.dataTransfer?.items ?? [], (item) => item.webkitGetAsEntry()).filter(
-      (x) => x !== null,
-    );
-    const files = (await Promise.all(entries.map(filesOf))).flat();
+    // Items are gone after the event: all are asked before anything is waited for.
+    const items = Array.from(e.dataTransfer?.items ?? []).filter((item) => item.kind === 'file');
+    const files = (await Promise.all(items.map(filesIn))).flat();
     if (files.length > 0) take(files);
   });
 }
 
-/** Every file of a dropped folder, at any depth. */
+/** A dropped file, or all files of a dropped folder. */
+function filesIn(item: DataTransferItem): Promise<NamedFile[]> {
+  const entry = item.webkitGetAsEntry();
+  const file = item.getAsFile();
+  if (entry?.isDirectory) return filesOf(entry);
+  return Promise.resolve(file ? [{ file, path: file.name }] : []);
+}
+
+/** Every file of a folder, at any depth. */
 async function filesOf(entry: FileSystemEntry): Promise<NamedFile[]> {
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
