@@ -50,6 +50,7 @@ test.before(async (c) => {
   assert.ok(chrome.ok, chrome.what);
   c.browser = await chromium.launch({
     executablePath: chrome.what,
+    timeout: 120_000,
     args: ['--headless=new', '--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
   });
   c.page = await c.browser.newPage({ colorScheme: 'dark', viewport: { width: 1360, height: 860 } });
