@@ -93,7 +93,9 @@ export function sentenceContrast(
   beside: Beside = {},
 ): Contrast {
   return scope('contrast', () => {
-    const found = answers(V, E, p, valid);
+    const raw = project('query', E, V.size('c'));
+    const asQueries = p.normalizeQueries ? normaliser(raw, 'b s', valid) : (q: Tensor): Tensor => q;
+    const found = answers(V, asQueries(raw), p);
     const m = valid.rename({ b: 'i' });
     const count = valid.cast('f32').sum('s').max(1); // [b]
     const byStudies = p.normalize === 'studies';
@@ -110,7 +112,11 @@ export function sentenceContrast(
     const { counter, view } = beside;
     const hard = counter
       ? // A false sentence has no answers in the batch's statistics; over studies alone each sentence has its own.
-        falseScores(V, counter, scores, sharp, p, byStudies ? (y) => batchNorm(y, 'j') : asAnswers, asSentences)
+        falseScores(V, counter, scores, sharp, p, {
+          asQueries,
+          asAnswers: byStudies ? (y) => batchNorm(y, 'j') : asAnswers,
+          asSentences,
+        })
       : null;
     const whole = {
       ...crossEntropies(scores, text, candidates, p, hard?.logits),
@@ -142,17 +148,17 @@ export function asked(V: Tensor, p: PretrainSettings): Tensor {
   return V.add(place.expand('n', V.size('n') / p.tiles, 'c').merge('k n', 'n'));
 }
 
-/** What each sentence asks, [b s c]; `valid` [b s]: which are sentences, where not all are. */
-function queries(E: Tensor, c: number, p: PretrainSettings, valid?: Tensor): Tensor {
+/** What each sentence asks: E [b s c'] -> [b s c]; `valid` [b s]: which are sentences, where not all are. */
+export function queries(E: Tensor, c: number, p: PretrainSettings, valid?: Tensor): Tensor {
   const q = project('query', E, c);
   return p.normalizeQueries ? batchNorm(q, 'b s', valid) : q;
 }
 
-/** Where each sentence of each report looks in each study: found [j i s c]. */
-export function answers(V: Tensor, E: Tensor, p: PretrainSettings, valid?: Tensor): Tensor {
-  const [b, s, c] = [E.size('b'), E.size('s'), V.size('c')];
+/** V [b n c] and what is asked, [b s c] of the reports b -> what each sentence of each report finds in each study, [j i s c]. */
+export function answers(V: Tensor, query: Tensor, p: PretrainSettings): Tensor {
+  const [b, s, c] = [query.size('b'), query.size('s'), V.size('c')];
   const studies = V.size('b');
-  const q = queries(E, c, p, valid).merge('b s', 'n').expand('h', 1, 'c').expand('g', studies, 'n').rename({ c: 'e' });
+  const q = query.merge('b s', 'n').expand('h', 1, 'c').expand('g', studies, 'n').rename({ c: 'e' });
   const asTokens = (x: Tensor): Tensor => x.rename({ b: 'g', n: 'm', c: 'e' }).expand('h', 1, 'e');
   const o = attention(q, asTokens(project('key', asked(V, p), c)), asTokens(V)); // [g n h e]
   return o.squeeze('h').split('n', { i: b, s }).rename({ g: 'j', e: 'c' });

@@ -22,15 +22,18 @@ export interface FalseScores {
   readonly accuracy: Tensor;
 }
 
-/** `scores` [j i] of the true reports; as answers and sentences are normalised there. */
+/** `scores` [j i] of the true reports; as queries, answers and sentences are normalised there. */
 export function falseScores(
   V: Tensor,
   { features, valid }: FalseReports,
   scores: Tensor,
   sharp: Tensor,
   p: PretrainSettings,
-  asAnswers: (found: Tensor) => Tensor,
-  asSentences: (said: Tensor) => Tensor,
+  {
+    asQueries,
+    asAnswers,
+    asSentences,
+  }: Readonly<Record<'asQueries' | 'asAnswers' | 'asSentences', (x: Tensor) => Tensor>>,
 ): FalseScores {
   return region('counterfactuals', () => {
     const [b, f] = [features.size('b'), features.size('f')];
@@ -38,7 +41,7 @@ export function falseScores(
     const m = valid.merge('b f', 'i').cast('f32'); // [i s]
     const count = m.sum('s');
     const apart = (x: Tensor): Tensor => x.split('i', { i: b, f });
-    const answer = unit(asAnswers(apart(answers(V, E, p, m.rename({ i: 'b' }))))); // [j i f s c]
+    const answer = unit(asAnswers(apart(answers(V, asQueries(project('query', E, V.size('c'))), p)))); // [j i f s c]
     const sentence = unit(asSentences(apart(project('embed', E, V.size('c')).rename({ b: 'i' })))); // [i f s c]
     const each = answer.mul(sentence).sum('c').mul(apart(m)); // [j i f s]
     const raw = each.sum('s').div(apart(count).max(1)).mul(sharp).mul(p.kappa); // [j i f]

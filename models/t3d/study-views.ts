@@ -1,7 +1,7 @@
 // Option `view`: two augmented encodings of a study find each other. Every candidate is asked with the anchor's own report, so that the
 // text cannot tell candidates apart, and sentences are constants: what is learned is where to look, and the image.
 import { concat, logSoftmax, region, type Tensor } from '../../dsl/index.ts';
-import { answers, batchNorm, NO_CANDIDATE, unit } from './contrast.ts';
+import { answers, batchNorm, NO_CANDIDATE, queries, unit } from './contrast.ts';
 import type { PretrainSettings } from './pretrain-settings.ts';
 
 /**
@@ -22,7 +22,8 @@ export function studyViews(
     const b = Va.size('b');
     const m = valid.rename({ b: 'i' }).cast('f32');
     const count = m.sum('s').max(1);
-    const mean = (V: Tensor): Tensor => answers(V, E.detach(), p, valid).mul(m).sum('s').div(count).expand('v', 1, 'j');
+    const asked = queries(E.detach(), Va.size('c'), p, valid);
+    const mean = (V: Tensor): Tensor => answers(V, asked, p).mul(m).sum('s').div(count).expand('v', 1, 'j');
     const both = concat([mean(Va), mean(Vb)], 'v'); // [v j i c]
     const P = unit(batchNorm(both, p.normalize === 'studies' ? 'v j' : 'v j i'));
     const anchors = P.mul(own.cast('f32')).sum('j'); // [v i c]

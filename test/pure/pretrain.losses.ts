@@ -13,6 +13,7 @@ import {
   sentenceFeatures,
   viewContrast,
 } from '../../models/t3d/contrast.ts';
+import { sectionContrast } from '../../models/t3d/match-sections.ts';
 import { PRETRAIN_DEFAULTS, type PretrainSettings } from '../../models/t3d/pretrain-settings.ts';
 import { cleanTarget, orNull, restorationLoss, restore } from '../../models/t3d/restore.ts';
 import { DEFAULTS } from '../../models/t3d/settings.ts';
@@ -75,6 +76,21 @@ const SPECS: Readonly<Record<string, Spec>> = {
       });
       return made.view ? { ...made, loss: made.loss.add(made.view.mul(0.5)) } : made;
     },
+  },
+  sections: {
+    axes: { U: 'b s c', E: 'b s c' },
+    integers: (o) => ({
+      ...candidates(o),
+      found: ['b s', upTo(flat(o, 'found'))],
+      valid: ['b s', upTo(flat(o, 'counts'))],
+    }),
+    run: (x, p) =>
+      sectionContrast(
+        { features: x.U!, valid: x.found!.ne(0) },
+        { features: x.E!, valid: x.valid!.ne(0) },
+        x.candidates!,
+        p,
+      ),
   },
   tokens: {
     axes: { V: 'b n c', tokens: 'b t c' },

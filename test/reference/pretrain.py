@@ -102,7 +102,15 @@ def sentence_contrast(
     c = V.shape[-1]
     of = torch.tensor([i for i, r in enumerate(reports) for _ in r])
     E = torch.cat(reports)
-    asked = linear(w, "contrast.query", E, c, bias=False)
+    raw = linear(w, "contrast.query", E, c, bias=False)
+
+    def as_in(x: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+        """Normalised by the statistics of the batch's true reports."""
+        flat = batch.reshape(-1, c)
+        return (x - flat.mean(0)) / (flat.var(0, unbiased=False) + 1e-5).sqrt()
+
+    as_asked = (lambda x: as_in(x, raw)) if o.get("normalizeQueries", False) else (lambda x: x)
+    asked = as_asked(raw)
     known = V
     if o.get("placeKeys", False):
         place = w("contrast.place", o["tiles"], c)
@@ -122,16 +130,10 @@ def sentence_contrast(
     hard, more = None, {}
     if false is not None:
         hard, right = [], []
-
-        def as_in(x: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
-            """Normalised by the statistics of the batch's true reports."""
-            flat = batch.reshape(-1, c)
-            return (x - flat.mean(0)) / (flat.var(0, unbiased=False) + 1e-5).sqrt()
-
         for j, own in enumerate(false):
             hard.append([])
             for report in own:
-                ask = linear(w, "contrast.query", report, c, bias=False)
+                ask = as_asked(linear(w, "contrast.query", report, c, bias=False))
                 seen = torch.stack([torch.softmax(ask @ k.T / c**0.5, -1) @ v for k, v in zip(keys, V)])
                 answer = F.normalize(norm(seen) if by_studies else as_in(seen, found), dim=-1)
                 sentence = F.normalize(as_in(linear(w, "contrast.embed", report, c, bias=False), said), dim=-1)
@@ -154,6 +156,8 @@ def sentence_contrast(
             if o.get("placeKeys", False):
                 known = view + w("contrast.place", o["tiles"], c).repeat_interleave(view.shape[1] // o["tiles"], 0)
             ask = linear(w, "contrast.query", E.detach(), c, bias=False)
+            if o.get("normalizeQueries", False):
+                ask = as_in(ask, ask)
             k = linear(w, "contrast.key", known, c, bias=False)
             seen = torch.stack([torch.softmax(ask @ k.T / c**0.5, -1) @ v for k, v in zip(k, view)])
             views.append(torch.stack([seen[:, of == i].mean(1) for i in range(len(reports))], 1))  # [study, report, c]
@@ -357,6 +361,25 @@ def restored(w, x, o):
     return {"loss": restoration(w, x["corrupt"], x["clean"], mask, text, o)}
 
 
+def sections(w, x, o):
+    """Impressions E and findings U: every sentence of an impression looks for the findings' sentences that are like it."""
+    found, said = [[t[:n] for t, n in zip(x[k], o[c])] for k, c in (("U", "found"), ("E", "counts"))]
+    unit = lambda parts: F.normalize(batch_norm(torch.cat(parts)), dim=-1).split([len(p) for p in parts])  # noqa: E731
+    f, e = unit(found), unit(said)
+    sharp = w("sections.logit_scale", 1)[0].exp().clamp(max=100)
+    rows = []
+    for theirs in f:
+        row = []
+        for own in e:
+            alike = own @ theirs.T
+            row.append((torch.softmax(sharp * alike, -1) * alike).sum(-1).mean())
+        rows.append(torch.stack(row))
+    scores = sharp * torch.stack(rows)  # [findings, impression]
+    out = cross_entropies(scores, torch.stack([r.mean(0) for r in said]), torch.tensor(o["candidates"]), {"agreement": 1})
+    out.pop("allowed")
+    return out
+
+
 UNET = {"channels": [4, 16], "restoreHeads": 8}
 KEEP = {"keep": [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]}
 # name -> what, inputs, options (settings in the product's names, integers), given parameters
@@ -414,6 +437,24 @@ CASES = {
             "false": [[3], [1], [0], [3]],
         },
         {},
+    ),
+    "sentences.queries": (
+        sentences,
+        VE,
+        {"candidates": SOME4, "counts": COUNTS, "agreement": 1, "normalizeQueries": True, "normalize": "studies", "kappa": 1},
+        {"contrast.logit_scale": 1.5},
+    ),
+    "options.queries": (
+        with_options,
+        {**VE, "Vb": (4, 6, 8), "F": (4, 2, 3, 5)},
+        {"candidates": SOME4, "counts": COUNTS, "agreement": 1, "normalizeQueries": True, "false": FALSE},
+        {"contrast.logit_scale": 1.5},
+    ),
+    "sections": (
+        sections,
+        {"U": (4, 3, 5), "E": (4, 3, 5)},
+        {"candidates": SOME4, "found": [3, 2, 3, 1], "counts": COUNTS},
+        {"sections.logit_scale": 1.5},
     ),
     "tokens": (
         from_tokens,
