@@ -146,6 +146,7 @@ export const SMALL: Declaration = {
   arms: ['t3d', 't3d-shuffled'],
   seeds: [0, 1, 2],
   steps: 240,
+  text: { ...FULL.text, reports: 800, steps: 150 },
   fractions: [1],
   draws: 1,
   segmentation: { ...FULL.segmentation, seeds: [0, 0, 0] },
