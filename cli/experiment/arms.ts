@@ -51,8 +51,6 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
     textTokens: d.textTokens,
     text: { vocabSize: vocabulary, layers: d.textLayers },
     lr: d.lr,
-    // What was learned from text alone stays as it is.
-    ...(readsText(arm) && d.text.steps > 0 ? { freeze: ['^text\\.'] } : {}),
     weightDecay: d.weightDecay,
     warmup: d.warmup,
     steps: d.steps,
@@ -70,6 +68,8 @@ export function settingsOf(arm: Exclude<Arm, 'scratch'>, d: Declaration, vocabul
       kappa: d.kappa,
       temperature: d.temperature,
       lambdaSentence: d.lambdaSentence,
+      // What was learned from text alone stays as it is.
+      ...(readsText(arm) && d.text.steps > 0 ? { freeze: ['^text\\.'] } : {}),
     },
   };
 }

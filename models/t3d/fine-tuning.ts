@@ -24,7 +24,7 @@ export function fineTuning(s: Settings, entry: 'segment' | 'classify'): Pick<Ent
 
 /** Parameters that pre-training leaves as they are: a text tower that was trained before, say (`^text\\.`). */
 export const frozenGroups = (s: Settings): Pick<EntrySpec, 'groups'> =>
-  s.freeze.length > 0 ? { groups: s.freeze.map((match) => ({ match, lr: 0 })) } : {};
+  s.pretrain.freeze.length > 0 ? { groups: s.pretrain.freeze.map((match) => ({ match, lr: 0 })) } : {};
 
 /** From the input up, as far as the entry reads them: a study's tokens are SwinUNETR's map at 1/16, below its last stage. */
 function layersOf(s: Settings, entry: 'segment' | 'classify'): string[] {

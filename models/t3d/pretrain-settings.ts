@@ -34,6 +34,8 @@ export interface PretrainSettings {
   readonly restored: number;
   /** Restored tiles that the network takes at a time. */
   readonly restoreBatch: number;
+  /** Regular expressions of the parameters that pre-training leaves as they are. */
+  readonly freeze: readonly string[];
 
   // ── loss
   readonly lambdaTcl: number;
@@ -89,6 +91,7 @@ export const PRETRAIN_DEFAULTS: PretrainSettings = {
   sentences: 16,
   restored: 1,
   restoreBatch: 1,
+  freeze: [],
   lambdaTcl: 1,
   lambdaSentence: 0,
   lambdaTir: 1,

@@ -5,6 +5,7 @@ import { placeParameters } from '../../compiler/placement.ts';
 import { resolveSettings } from '../../compiler/settings.ts';
 import { trace } from '../../compiler/trace.ts';
 import t3d, { type Settings } from '../../models/t3d/index.ts';
+import { PRETRAIN_DEFAULTS } from '../../models/t3d/pretrain-settings.ts';
 
 const small = { preset: 'pico', set: { batch: 2, pretrain: { tileBatch: 1, restoreBatch: 1 } } } as const;
 const settings = (set: Readonly<Record<string, unknown>>): Settings =>
@@ -64,6 +65,12 @@ test('freeze, ema and guard reach the update; pre-training is not frozen', () =>
   }
   assert.is(entries.pretrain!.groups, undefined);
   assert.throws(() => placeParameters(trace(t3d, s, ['segment'])), coded('model-groups', /\^text/));
+});
+
+test('pre-training has a list of its own of what stays as it is', () => {
+  const s = settings({ pretrain: { ...PRETRAIN_DEFAULTS, freeze: ['^text\\.'] } });
+  assert.equal(groupsOf(s, 'pretrain'), [{ match: '^text\\.', lr: 0 }]);
+  assert.is(t3d.build(s).entries.segment!.groups, undefined);
 });
 
 test('settings that cannot be are refused; names may hold any letter', () => {
