@@ -11,7 +11,7 @@ export const experiment = command({
   positionals: [],
   options: {
     out: { kind: 'text', short: 'o', value: 'DIR', required: true, help: 'folder of the experiment' },
-    small: { kind: 'flag', help: 'the small copy: t3d and its control, 3 seeds, 200 steps' },
+    small: { kind: 'flag', help: 'the small copy: t3d and its control, 3 seeds, 240 steps, minutes' },
     develop: {
       kind: 'flag',
       help: 'judge on the development studies of another phantom: for looking, never for results',
@@ -26,9 +26,9 @@ export const experiment = command({
       max: 64,
       default: 2,
       value: 'N',
-      help: 'runs beside each other, a thread each (default 2)',
+      help: 'runs beside each other, a thread each',
     },
-    device: { kind: 'choice', choices: ['wasm', 'webgpu'], default: 'wasm', help: 'where to train (default wasm)' },
+    device: { kind: 'choice', choices: ['wasm', 'webgpu'], default: 'wasm', help: 'where to train' },
     resume: { kind: 'flag', help: 'go on with DIR' },
     only: {
       kind: 'text',
