@@ -30,7 +30,7 @@ test.before(async (c) => {
   const artifact = await curveArtifact();
   c.dir = dirname(artifact);
   c.scan = join(c.dir, 'scan.nii.gz');
-  const { image } = phantom({ seed: 3, index: 0, size: [40, 36, 32], spacing: [8, 8, 8], classes: 'organs' });
+  const { image } = phantom({ seed: 3, index: 0, size: [48, 44, 40], spacing: [5, 5, 5], classes: 'organs' });
   await writeFile(c.scan, writeNifti(image));
   const session = await open(artifact, { device: 'wasm', threads: 1, seed: 3 });
   await writeFile(join(c.dir, 'weights.safetensors'), await session.weights());
@@ -102,7 +102,7 @@ test('on Node', async (c) => {
   const words = ['segment.js', '../artifact', '../weights.safetensors', c.scan, out];
   const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: at, timeout: 120_000 });
   assert.equal(stdout.trim().split('\n'), c.expected);
-  assert.equal(readNifti(await readFile(out)).dims, [40, 36, 32]);
+  assert.equal(readNifti(await readFile(out)).dims, [48, 44, 40]);
 });
 
 test('a plain page', async (c) => {

@@ -168,7 +168,7 @@ async function open(canvas: HTMLCanvasElement): Promise<Opened> {
     dragAndDropEnabled: false,
     backColor: [0.043, 0.051, 0.051, 1],
     crosshairColor: [0.36, 0.77, 0.71, 0.85],
-    crosshairWidth: 0.15,
+    crosshairWidth: 0.3,
     crosshairWidthUnit: 'percent',
     crosshairGap: 6,
     isCornerOrientationText: true,
