@@ -64,7 +64,7 @@ async function dicom(files: readonly NamedFile[], fit: Fit, onProgress: OnProgre
   const choices = chooseSeries(seriesOf(slices));
   if (choices.length === 0)
     throw new DataError('scan-none', 'There is no scan in this.', {
-      found: `${others} files, none of them NIfTI or DICOM`,
+      found: others === 1 ? 'a file that is neither NIfTI nor DICOM' : `${others} files, none of them NIfTI or DICOM`,
       expected: 'one .nii or .nii.gz file, or a folder of DICOM files',
       fix: 'drop the file or the folder as the scanner or the archive wrote it',
     });

@@ -105,8 +105,9 @@ export class View {
 
   /** Begins a drawing: of what was found, or of nothing. */
   draw(map: LabelMap): void {
-    const { nv, cmapper } = this.#opened!;
-    nv.drawLut = cmapper.makeDrawLut(colours(map, new Set()) as never);
+    const { nv } = this.#opened!;
+    // It takes colours as well as the name of some.
+    nv.setDrawColormap(colours(map, new Set()) as never);
     if (this.#overlay) {
       nv.loadDrawing(this.#overlay);
       nv.setOpacity(nv.volumes.indexOf(this.#overlay), 0);
