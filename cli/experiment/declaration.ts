@@ -77,6 +77,9 @@ export interface Declaration {
   /** Inverse strength of the probe's penalty. */
   readonly c: number;
 
+  /** Where sentences look, and whose report is whose, are measured too. */
+  readonly beside: boolean;
+
   // ── lesions segmented after fine-tuning on masks
   readonly segmentation: {
     readonly arms: readonly Arm[];
@@ -121,6 +124,7 @@ export const FULL: Declaration = {
   fractions: [0.05, 0.2, 1],
   draws: 8,
   c: 0.01,
+  beside: true,
   segmentation: {
     arms: ['t3d', 't3d-shuffled', 'scratch'],
     seeds: [3, 0, 3],
@@ -149,5 +153,6 @@ export const SMALL: Declaration = {
   text: { ...FULL.text, reports: 800, steps: 150 },
   fractions: [1],
   draws: 1,
+  beside: false,
   segmentation: { ...FULL.segmentation, seeds: [0, 0, 0] },
 };

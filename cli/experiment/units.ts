@@ -57,9 +57,9 @@ export function unitsOf(d: Declaration): Unit[] {
   const scored = d.arms.filter((arm) => RETRIEVES.includes(arm));
   return [
     ...of(primary, 'pretrain'),
-    ...of(primary, 'pointing'),
+    ...of(d.beside ? primary : [], 'pointing'),
     ...of(others, 'pretrain'),
-    ...of(scored, 'retrieval'),
+    ...of(d.beside ? scored : [], 'retrieval'),
     ...masks,
   ];
 }

@@ -51,7 +51,7 @@ test('a unit has a name that finds it; another name is refused with what is expe
 test('the small copy judges development studies of a phantom that the declared one does not touch', () => {
   assert.is(SMALL.judged, 'development');
   assert.is.not(SMALL.phantom, FULL.phantom);
-  assert.equal([...new Set(unitsOf(SMALL).map((u) => u.task))].sort(), ['pointing', 'pretrain', 'retrieval']);
+  assert.equal([...new Set(unitsOf(SMALL).map((u) => u.task))], ['pretrain']);
 });
 
 test.run();
