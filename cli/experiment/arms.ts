@@ -271,7 +271,7 @@ const NORMALS = (): Float32Array => {
   return pool;
 };
 
-function joined(list: readonly Int32Array[]): Int32Array {
+export function joined(list: readonly Int32Array[]): Int32Array {
   const out = new Int32Array(list.reduce((n, x) => n + x.length, 0));
   let at = 0;
   for (const x of list) {

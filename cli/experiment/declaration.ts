@@ -13,6 +13,8 @@ export const ARMS = [
   't3d-shuffled',
 ] as const;
 export type Arm = (typeof ARMS)[number];
+/** Those that score a whole study against a report. */
+export const RETRIEVES: readonly Arm[] = ['t3d', 't3d-shuffled', 'fullclip', 'clip'];
 
 export interface Declaration {
   /** Of the phantom: its studies are the same for all arms and seeds. */

@@ -14,7 +14,7 @@ import type { Inputs } from '../../runtime/index.ts';
 import { pause } from '../../tasks/pause.ts';
 import { shuffled } from './arms.ts';
 import type { Declaration } from './declaration.ts';
-import { opened, type RunOptions } from './run.ts';
+import { opened, type RunOptions } from './opened.ts';
 import { STATIONS, type Studies, type Study, TILE, TILE_VOXELS } from './studies.ts';
 
 export interface LesionResult {

@@ -6,9 +6,10 @@ import { writeSafetensors } from '../../runtime/safetensors.ts';
 import type { Context } from '../command.ts';
 import { segmentLesions } from './finetune.ts';
 import type { Done, ExperimentOptions } from './index.ts';
+import type { RunOptions } from './opened.ts';
 import { pointing } from './pointing.ts';
 import { retrieveStudies } from './retrieval.ts';
-import { featuresOf, pretrainArm, type RunOptions } from './run.ts';
+import { featuresOf, pretrainArm } from './run.ts';
 import { type Studies, studiesOf } from './studies.ts';
 import { fileOf, folderOf, nameOf, type Unit } from './units.ts';
 

@@ -3,7 +3,7 @@
 
 import { settingsOf } from './arms.ts';
 import type { Declaration } from './declaration.ts';
-import { opened, type RunOptions } from './run.ts';
+import { opened, type RunOptions } from './opened.ts';
 import { STATIONS, type Studies, TILE, TILE_VOXELS } from './studies.ts';
 
 export interface Pointing {

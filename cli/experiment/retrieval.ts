@@ -3,11 +3,8 @@
 import { type RetrievalScore, retrieval } from '../../data/index.ts';
 import { settingsOf, shapeOf, wholeStudies } from './arms.ts';
 import type { Arm, Declaration } from './declaration.ts';
-import { opened, type RunOptions } from './run.ts';
+import { opened, type RunOptions } from './opened.ts';
 import type { Studies, Study } from './studies.ts';
-
-/** Arms that score a whole study against a report. */
-export const RETRIEVES: readonly Arm[] = ['t3d', 't3d-shuffled', 'fullclip', 'clip'];
 
 interface Direction {
   /** At 1, 5 and 10. */

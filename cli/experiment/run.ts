@@ -1,13 +1,9 @@
 // One arm with one seed: pre-trained, and every station of every study encoded.
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { build } from '../../compiler/index.ts';
-import { writeFileAtomic } from '../../data/node.ts';
-import t3d from '../../models/t3d/index.ts';
-import { open, type Session } from '../../runtime/index.ts';
+import type { Session } from '../../runtime/index.ts';
 import { pause } from '../../tasks/pause.ts';
 import { batchOf, readsText, settingsOf } from './arms.ts';
 import type { Arm, Declaration } from './declaration.ts';
+import { opened, type RunOptions } from './opened.ts';
 import type { Features } from './probe.ts';
 import { STATIONS, type Studies, type Study, TILE_VOXELS } from './studies.ts';
 import { textWeights } from './text.ts';
@@ -20,13 +16,8 @@ export interface StepLog {
   readonly accuracy: number;
 }
 
-export interface RunOptions {
-  /** Of artifacts that runs share. */
-  readonly cache: string;
-  readonly device: 'wasm' | 'webgpu';
-  readonly threads: number;
+interface PretrainOptions extends RunOptions {
   readonly onStep?: (log: StepLog) => void;
-  readonly signal?: AbortSignal;
 }
 
 /** Tiles that the encoder takes at a time when features are read. */
@@ -38,7 +29,7 @@ export async function pretrainArm(
   seed: number,
   studies: Studies,
   d: Declaration,
-  o: RunOptions,
+  o: PretrainOptions,
 ): Promise<Uint8Array | null> {
   if (arm === 'scratch') return null;
   const text = readsText(arm) ? await textWeights(seed, studies, d, o) : null;
@@ -100,29 +91,4 @@ async function encodeAll(session: Session, list: readonly Study[]): Promise<{ wi
     data.set(pooled.subarray(0, count * width), from * width);
   }
   return { width, data };
-}
-
-/** An artifact of the preset pico, built once. */
-export async function opened(
-  name: string,
-  entries: readonly string[],
-  set: Record<string, unknown>,
-  seed: number,
-  o: RunOptions,
-): Promise<Session> {
-  const path = join(o.cache, name);
-  if (!existsSync(join(path, 'manifest.json'))) {
-    mkdirSync(path, { recursive: true });
-    const built = await build(t3d, {
-      preset: 'pico',
-      entries,
-      set,
-      targets: [o.device === 'wasm' ? 'wasm' : 'webgpu', 'wasm'],
-    });
-    for (const [file, bytes] of [...built.files].sort(([a], [b]) =>
-      a === 'manifest.json' ? 1 : b === 'manifest.json' ? -1 : 0,
-    ))
-      await writeFileAtomic(join(path, file), bytes);
-  }
-  return open(path, { device: o.device, threads: o.threads, seed, onNotice: () => {} });
 }

@@ -5,9 +5,9 @@ import { phantomPart, stream } from '../../data/index.ts';
 import { writeFileAtomic } from '../../data/node.ts';
 import { readSafetensors, toFloat32, writeSafetensors } from '../../runtime/safetensors.ts';
 import { pause } from '../../tasks/pause.ts';
-import { shuffled } from './arms.ts';
+import { joined, shuffled } from './arms.ts';
 import type { Declaration } from './declaration.ts';
-import { opened, type RunOptions } from './run.ts';
+import { opened, type RunOptions } from './opened.ts';
 import { type Row, rowOf, type Studies } from './studies.ts';
 
 /** Findings and impression of one report. */
@@ -82,13 +82,7 @@ function corpusOf(studies: Studies, d: Declaration): Sections[] {
 function batchOf(corpus: readonly Sections[], seed: number, step: number, d: Declaration) {
   const chosen = shuffled(corpus.length, stream(seed, 44, step)).slice(0, d.text.batch);
   const b = d.text.batch;
-  const rows = (pick: (s: Sections) => Int32Array): Int32Array => {
-    const out = new Int32Array(b * d.textTokens);
-    chosen.forEach((n, i) => {
-      out.set(pick(corpus[n]!), i * d.textTokens);
-    });
-    return out;
-  };
+  const rows = (pick: (s: Sections) => Int32Array): Int32Array => joined(chosen.map((n) => pick(corpus[n]!)));
   return {
     input_ids: rows((s) => s.findings.ids),
     attention_mask: rows((s) => s.findings.mask),

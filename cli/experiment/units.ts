@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../errors.ts';
-import { ARMS, type Arm, type Declaration, seedsOf } from './declaration.ts';
-import { RETRIEVES } from './retrieval.ts';
+import { ARMS, type Arm, type Declaration, RETRIEVES, seedsOf } from './declaration.ts';
 
 export interface Unit {
   readonly arm: Arm;

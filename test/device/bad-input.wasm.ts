@@ -3,40 +3,15 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { main } from '../../cli/main.ts';
-import { Output } from '../../cli/output.ts';
 import { epochOrder } from '../../data/epoch-order.ts';
 import { phantom } from '../../data/index.ts';
 import { readVolume, writeVolume } from '../../data/node.ts';
+import { type Ended, ok as ended, t3dc } from '../t3dc.ts';
 
-interface Ended {
-  readonly code: number;
-  readonly stderr: string;
-  /** The last line of stdout. */
-  // biome-ignore lint/suspicious/noExplicitAny: JSON of the tool
-  readonly json: any;
-}
-
-async function t3dc(...words: string[]): Promise<Ended> {
-  const sink = () => {
-    const chunks: string[] = [];
-    const stream = new Writable({ write: (chunk, _, done) => done(void chunks.push(String(chunk))) });
-    return { stream, text: () => chunks.join('') };
-  };
-  const [stdout, stderr] = [sink(), sink()];
-  const code = await main([...words, '--json'], new Output(true, stdout.stream, stderr.stream));
-  return { code, stderr: stderr.text(), json: JSON.parse(stdout.text().trim().split('\n').at(-1)!) };
-}
-
-async function ok(...words: string[]): Promise<Ended> {
-  const ended = await t3dc(...words);
-  assert.is(ended.code, 0, `${JSON.stringify(ended.json)}\n${ended.stderr}`);
-  return ended;
-}
+const ok = async (...words: string[]): Promise<Ended> => ended(await t3dc(...words));
 
 const CASES = 3;
 const SEED = 5;

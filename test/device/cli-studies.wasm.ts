@@ -2,52 +2,14 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { main } from '../../cli/main.ts';
-import { Output } from '../../cli/output.ts';
 import { readCsv } from '../../data/csv.ts';
 import { readVolume } from '../../data/node.ts';
 import { readSafetensors, toFloat32, writeSafetensors } from '../../runtime/index.ts';
 import { dicomSlice } from '../dicom-slice.ts';
+import { type Ended, interrupted, ok, t3dc } from '../t3dc.ts';
 
-interface Ended {
-  readonly code: number;
-  readonly stderr: string;
-  /** The last line of stdout. */
-  // biome-ignore lint/suspicious/noExplicitAny: JSON of the tool
-  readonly json: any;
-}
-
-const t3dc = (...words: string[]): Promise<Ended> => interrupted(null, ...words);
-
-/** Ctrl-C once stdout tells this. */
-async function interrupted(after: string | null, ...words: string[]): Promise<Ended> {
-  let isOver = after === null;
-  const sink = () => {
-    const chunks: string[] = [];
-    const stream = new Writable({
-      write(chunk, _, done) {
-        chunks.push(String(chunk));
-        if (!isOver && String(chunk).includes(after!)) {
-          isOver = true;
-          process.emit('SIGINT');
-        }
-        done();
-      },
-    });
-    return { stream, text: () => chunks.join('') };
-  };
-  const [stdout, stderr] = [sink(), sink()];
-  const code = await main([...words, '--json'], new Output(true, stdout.stream, stderr.stream));
-  return { code, stderr: stderr.text(), json: JSON.parse(stdout.text().trim().split('\n').at(-1)!) };
-}
-
-const ok = (e: Ended): Ended => {
-  assert.is(e.code, 0, `${JSON.stringify(e.json)}\n${e.stderr}`);
-  return e;
-};
 const refused = (e: Ended, code: string): void =>
   assert.is(e.json.error?.code, code, `${JSON.stringify(e.json)}\n${e.stderr}`);
 

@@ -3,43 +3,12 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { main } from '../../cli/main.ts';
-import { Output } from '../../cli/output.ts';
+import { type Ended, ok, t3dc } from '../t3dc.ts';
 
 const model = fileURLToPath(new URL('./cli-model.ts', import.meta.url));
-
-interface Ended {
-  readonly code: number;
-  readonly stderr: string;
-  /** The last line of stdout. */
-  // biome-ignore lint/suspicious/noExplicitAny: JSON of the tool
-  readonly json: any;
-}
-
-async function t3dc(...words: string[]): Promise<Ended> {
-  const sink = () => {
-    const chunks: string[] = [];
-    const stream = new Writable({
-      write(chunk, _, done) {
-        chunks.push(String(chunk));
-        done();
-      },
-    });
-    return { stream, text: () => chunks.join('') };
-  };
-  const [stdout, stderr] = [sink(), sink()];
-  const code = await main([...words, '--json'], new Output(true, stdout.stream, stderr.stream));
-  return { code, stderr: stderr.text(), json: JSON.parse(stdout.text().trim().split('\n').at(-1)!) };
-}
-
-const ok = (e: Ended): Ended => {
-  assert.is(e.code, 0, `${JSON.stringify(e.json)}\n${e.stderr}`);
-  return e;
-};
 
 const at = { dir: '', artifact: '', set: '' };
 const test = suite('training fed by threads');

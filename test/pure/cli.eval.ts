@@ -2,11 +2,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { main } from '../../cli/main.ts';
-import { Output } from '../../cli/output.ts';
 import { readCsv } from '../../data/csv.ts';
 import {
   type Affine,
@@ -20,35 +17,13 @@ import {
 } from '../../data/index.ts';
 import { writeVolume } from '../../data/node.ts';
 import { balls } from '../metrics.ts';
-
-interface Found {
-  readonly code: number;
-  readonly stderr: string;
-  // biome-ignore lint/suspicious/noExplicitAny: JSON of the tool
-  readonly json: any;
-}
+import { t3dc } from '../t3dc.ts';
 
 const test = suite<{ dir: string }>('eval', { dir: '' });
 test.before(async (at) => {
   at.dir = await mkdtemp(join(tmpdir(), 't3dc-eval-'));
 });
 test.after((at) => rm(at.dir, { recursive: true }));
-
-async function run(...words: string[]): Promise<Found> {
-  const sink = () => {
-    const chunks: string[] = [];
-    const stream = new Writable({
-      write(chunk, _, done) {
-        chunks.push(String(chunk));
-        done();
-      },
-    });
-    return { stream, text: () => chunks.join('') };
-  };
-  const [stdout, stderr] = [sink(), sink()];
-  const code = await main([...words, '--json'], new Output(true, stdout.stream, stderr.stream));
-  return { code, stderr: stderr.text(), json: JSON.parse(stdout.text()) };
-}
 
 const DIMS: Dims = [12, 14, 10];
 const SPACING: [number, number, number] = [1.5, 1, 2.5];
@@ -106,7 +81,7 @@ test('segment: figures of the library, tables, pictures, strata', async ({ dir }
   const words = ['eval', 'segment', '--pred', join(set, 'pred'), '--truth', join(set, 'truth'), '-o', join(dir, 'out')];
   const options = ['--labels', 'liver=1,lesion=2', '--tolerance', '1', '--lesions', 'lesion', '--bins', '3,8'];
   const files = ['--probability', join(set, 'prob'), '--images', join(set, 'ct'), '--cases', join(dir, 'cases.csv')];
-  const found = await run(...words, ...options, ...files, '--resamples', '200');
+  const found = await t3dc(...words, ...options, ...files, '--resamples', '200');
   assert.is(found.code, 0, JSON.stringify(found.json));
 
   const [p, t] = [merged(2, true), merged(0, false)];
@@ -134,7 +109,7 @@ test('segment: figures of the library, tables, pictures, strata', async ({ dir }
   // The worst first.
   assert.ok(page.indexOf('alt="b:') < page.indexOf('alt="a:'));
   // The same again, byte for byte.
-  const again = await run(...words.slice(0, -1), join(dir, 'again'), ...options, ...files, '--resamples', '200');
+  const again = await t3dc(...words.slice(0, -1), join(dir, 'again'), ...options, ...files, '--resamples', '200');
   assert.is(again.code, 0);
   assert.is(await readFile(join(dir, 'again', 'report.html'), 'utf8'), page);
 });
@@ -152,7 +127,7 @@ test('segment: a prediction in another orientation is the same prediction', asyn
   affine[10] = -SPACING[2];
   affine[11] = ORIGIN[2] + SPACING[2] * (w - 1);
   await writeVolume(join(at, 'pred', 'a.nii.gz'), volume(flipped, affine as unknown as Affine));
-  const found = await run(
+  const found = await t3dc(
     'eval',
     'segment',
     '--pred',
@@ -175,14 +150,14 @@ test('segment: missing predictions, other grids and unknown ids are errors, or a
   await writeVolume(join(at, 'pred', 'z.nii.gz'), volume(merged(0, false)));
   await writeVolume(join(at, 'pred', 'b.nii.gz'), volume(merged(0, false), diagonalAffine(SPACING, [0, 0, 0])));
   const words = ['eval', 'segment', '--pred', join(at, 'pred'), '--truth', join(at, 'truth'), '-o', join(at, 'out')];
-  const missing = await run(...words);
+  const missing = await t3dc(...words);
   assert.equal([missing.code, missing.json.error.code, missing.json.error.found], [1, 'missing-prediction', 'c']);
   await rm(join(at, 'truth', 'c.nii.gz'));
-  const grid = await run(...words);
+  const grid = await t3dc(...words);
   assert.is(grid.json.error.code, 'volume-grids');
   assert.match(grid.json.error.message, /b: truth and prediction/);
   await writeVolume(join(at, 'truth', 'c.nii.gz'), volume(merged(0, false)));
-  const skipped = await run(...words, '--skip', '--labels', 'liver=1');
+  const skipped = await t3dc(...words, '--skip', '--labels', 'liver=1');
   assert.is(skipped.code, 0, JSON.stringify(skipped.json));
   assert.is(skipped.json.cases, 1);
   assert.equal(
@@ -210,15 +185,15 @@ test('segment: names of a dataset, and an id that it does not have', async ({ di
   await json({ background: 0, liver: 1, tumour: 2 });
   const words = ['eval', 'segment', '--pred', join(at, 'pred'), '-o', join(at, 'out')];
   for (const truth of [at, join(at, 'labels')]) {
-    const found = await run(...words, '--truth', truth);
+    const found = await t3dc(...words, '--truth', truth);
     assert.equal(Object.keys(found.json.classes ?? found.json), ['liver', 'tumour']);
   }
   await json({ background: 0, liver: 1 });
-  const unknown = await run(...words, '--truth', at);
+  const unknown = await t3dc(...words, '--truth', at);
   assert.is(unknown.json.error.code, 'unknown-label');
   assert.match(unknown.json.error.hint, /--labels/);
   // The prediction numbers them the other way round.
-  const other = await run(...words, '--truth', at, '--labels', 'liver=1,spot=2', '--pred-labels', 'spot=1,liver=2');
+  const other = await t3dc(...words, '--truth', at, '--labels', 'liver=1,spot=2', '--pred-labels', 'spot=1,liver=2');
   assert.ok(other.json.classes.liver.dice.estimate < 0.2);
 });
 
@@ -231,13 +206,13 @@ test('segment: a mistake in the options is told before anything is read', async 
     [['--probability', dir], 'bad-value'],
     [['--sensitivity', '0.9'], 'unknown-option'],
   ] as const) {
-    const found = await run(...words, ...more);
+    const found = await t3dc(...words, ...more);
     assert.equal([found.code, found.json.error.code], [2, code], more.join(' '));
   }
-  const nothing = await run('eval', 'segment', '-o', dir);
+  const nothing = await t3dc('eval', 'segment', '-o', dir);
   assert.is(nothing.json.error.code, 'missing-argument');
-  assert.is((await run('eval', 'guess', '-o', dir)).json.error.code, 'bad-value');
-  const away = await run('eval', 'segment', '--pred', join(dir, 'nowhere'), '--truth', dir, '-o', dir);
+  assert.is((await t3dc('eval', 'guess', '-o', dir)).json.error.code, 'bad-value');
+  const away = await t3dc('eval', 'segment', '--pred', join(dir, 'nowhere'), '--truth', dir, '-o', dir);
   assert.is(away.json.error.code, 'no-folder');
 });
 
@@ -279,7 +254,7 @@ test('classify: AUROC, calibration and an operating point that validation chose'
   const file = (name: string) => join(dir, name);
   const words = ['eval', 'classify', '--pred', file('test.csv'), '--truth', file('labels.csv'), '-o', file('c')];
   const validation = ['--val-pred', file('val.csv'), '--val-truth', file('labels.csv')];
-  const found = await run(...words, ...validation, '--cases', file('people.csv'), '--resamples', '300');
+  const found = await t3dc(...words, ...validation, '--cases', file('people.csv'), '--resamples', '300');
   assert.is(found.code, 0, JSON.stringify(found.json));
   const { macroAuroc, classes } = found.json;
   assert.ok(
@@ -326,10 +301,10 @@ test('classify: AUROC, calibration and an operating point that validation chose'
 
   // Cases of one patient are drawn together: alone in its stratum, it leaves nothing to draw.
   await writeFile(file('one.csv'), `case,patient,site\n${perCase.map((r) => `${r.case},p,x`).join('\n')}\n`);
-  const one = await run(...words, '--cases', file('one.csv'), '--resamples', '20');
+  const one = await t3dc(...words, '--cases', file('one.csv'), '--resamples', '20');
   const { ece } = one.json.strata.site.x.calibration;
   assert.equal([ece.low, ece.high], [ece.estimate, ece.estimate]);
-  const wide = await run(
+  const wide = await t3dc(
     ...words,
     '--cases',
     file('people.csv'),
@@ -343,10 +318,10 @@ test('classify: AUROC, calibration and an operating point that validation chose'
   assert.equal(Object.keys(wide.json.strata), ['size']);
   assert.equal(Object.keys(wide.json.strata.size), ['< 8 mm', '≥ 8 mm', '(not given)']);
 
-  const fixed = await run(...words, ...validation, '--sensitivity', '0.95', '--resamples', '20');
+  const fixed = await t3dc(...words, ...validation, '--sensitivity', '0.95', '--resamples', '20');
   assert.ok(fixed.json.classes.cyst.operating.threshold < o.threshold);
   // Labels as a column per class, one of them not known.
-  const hot = await run(...words.slice(0, 5), file('hot.csv'), '-o', file('h'), '--resamples', '20');
+  const hot = await t3dc(...words.slice(0, 5), file('hot.csv'), '-o', file('h'), '--resamples', '20');
   assert.equal([hot.json.classes.nodule.unknown, hot.json.classes.cyst.unknown], [1, 0]);
   assert.is(hot.json.classes.cyst.auroc.estimate, classes.cyst.auroc.estimate);
 });
@@ -357,7 +332,17 @@ test('classify: what does not fit is refused', async ({ dir }) => {
   const of = async (name: string, text: string, ...more: string[]): Promise<[string, string]> => {
     await writeFile(file(name), text);
     const [pred, truth] = name.startsWith('bad-pred') ? [name, 'labels.csv'] : ['test.csv', name];
-    const found = await run('eval', 'classify', '--pred', file(pred), '--truth', file(truth), '-o', file('x'), ...more);
+    const found = await t3dc(
+      'eval',
+      'classify',
+      '--pred',
+      file(pred),
+      '--truth',
+      file(truth),
+      '-o',
+      file('x'),
+      ...more,
+    );
     return [found.json.error?.code, JSON.stringify(found.json.error)];
   };
   const [twice, told] = await of('bad-pred1.csv', 'case,nodule,cyst,scar\nc1,0.5,0,0\nc1,0.5,0,0\n');
@@ -370,12 +355,12 @@ test('classify: what does not fit is refused', async ({ dir }) => {
   assert.is((await of('bad-pred3.csv', 'case,cyst\nunheard,0.5\n'))[0], 'missing-truth');
   assert.is((await of('bad-pred4.csv', 'name,cyst\nc1,0.5\n'))[0], 'cases-table');
   assert.is((await of('bad-truth.csv', 'case,nodule,cyst,scar\nc0,2,0,0\n'))[0], 'cases-table');
-  const leak = await run(
+  const leak = await t3dc(
     ...['eval', 'classify', '--pred', file('test.csv'), '--truth', file('labels.csv'), '-o', file('x')],
     ...['--val-pred', file('test.csv'), '--val-truth', file('labels.csv')],
   );
   assert.is(leak.json.error.code, 'validation-leak');
-  const half = await run(
+  const half = await t3dc(
     ...['eval', 'classify', '--pred', file('test.csv'), '--truth', file('labels.csv'), '-o', file('x')],
     ...['--val-pred', file('val.csv')],
   );
@@ -385,7 +370,7 @@ test('classify: what does not fit is refused', async ({ dir }) => {
 test('retrieve: both directions, groups, intervals', async ({ dir }) => {
   const file = (name: string) => join(dir, name);
   await writeFile(file('sim.csv'), 'study,a,b,c\na,0.9,0.1,0.2\nb,0.8,0.5,0.6\nc,0.1,0.2,0.3\n');
-  const found = await run('eval', 'retrieve', '--scores', file('sim.csv'), '-o', file('r'), '--resamples', '100');
+  const found = await t3dc('eval', 'retrieve', '--scores', file('sim.csv'), '-o', file('r'), '--resamples', '100');
   assert.is(found.code, 0, JSON.stringify(found.json));
   const { rowsToColumns: rows, columnsToRows: columns } = found.json.directions;
   assert.ok(Math.abs(rows['R@1'].estimate - 2 / 3) < 1e-12 && rows['R@5'].estimate === 1);
@@ -395,28 +380,28 @@ test('retrieve: both directions, groups, intervals', async ({ dir }) => {
   // All queries of a patient are drawn together.
   await writeFile(file('cases.csv'), 'case,patient\na,p\nb,p\nc,p\n');
   const words = ['eval', 'retrieve', '--scores', file('sim.csv'), '-o', file('r'), '--resamples', '100'];
-  const own = await run(...words, '--cases', file('cases.csv'));
+  const own = await t3dc(...words, '--cases', file('cases.csv'));
   const { queries, patients, ...rest } = own.json.directions.rowsToColumns;
   assert.equal([queries, patients, rest['R@1'].low, rest['R@1'].high], [3, 1, 2 / 3, 2 / 3]);
   await writeFile(file('cases.csv'), 'case,patient\na,p\nb,p\n');
-  const two = await run(...words, '--cases', file('cases.csv'));
+  const two = await t3dc(...words, '--cases', file('cases.csv'));
   assert.is(two.json.directions.rowsToColumns.patients, 2);
   // The patient of a and b has one hit of two, the other one of one: 1/2, 2/3 and 1 are all that can be drawn.
   assert.equal([two.json.directions.rowsToColumns['R@1'].low, two.json.directions.rowsToColumns['R@1'].high], [0.5, 1]);
   assert.match(two.stderr, /not in .*cases\.csv, and patients of their own: c/);
   assert.is((await readFile(join(dir, 'r', 'per-case.csv'), 'utf8')).split('\n')[2], 'rowsToColumns,b,3');
   await writeFile(file('groups.csv'), 'name,group\na,1\nb,1\nc,2\n');
-  const grouped = await run(
+  const grouped = await t3dc(
     ...['eval', 'retrieve', '--scores', file('sim.csv'), '--groups', file('groups.csv'), '-o', file('r')],
   );
   assert.is(grouped.json.directions.rowsToColumns['R@1'].estimate, 1);
   await writeFile(file('groups.csv'), 'name,group\na,1\nb,1\n');
-  const lacking = await run(
+  const lacking = await t3dc(
     ...['eval', 'retrieve', '--scores', file('sim.csv'), '--groups', file('groups.csv'), '-o', file('r')],
   );
   assert.match(lacking.json.error.found, /no group for c/);
   await writeFile(file('none.csv'), 'study,x,y\na,1,2\n');
-  const none = await run('eval', 'retrieve', '--scores', file('none.csv'), '-o', file('r'));
+  const none = await t3dc('eval', 'retrieve', '--scores', file('none.csv'), '-o', file('r'));
   assert.is(none.json.error.code, 'no-pairs');
 });
 
